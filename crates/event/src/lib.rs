@@ -1,0 +1,1 @@
+//! The audit event: parse, validate, normalise, field places, mappers per source kind.

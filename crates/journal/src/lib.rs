@@ -1,0 +1,1 @@
+//! The one door between events and the log: append, receipt, Scope, folds over committed entries.

@@ -1,0 +1,1 @@
+//! The append-only Merkle log on disk: sequencer, write-ahead segments, sealed files, checkpoints, recovery, fsck.

@@ -1,0 +1,2 @@
+//! The one binary: every subcommand of Proofbook.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Composition root: configuration, authentication, authorization, HTTP API.

@@ -1,0 +1,1 @@
+//! Development only: virtual clock, seeded randomness, simulated disk, golden vectors.

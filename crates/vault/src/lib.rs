@@ -1,0 +1,1 @@
+//! Keys: signing keys, the duplicate key, the snapshot key. Destroying one is its purpose.
