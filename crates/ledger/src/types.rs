@@ -1,0 +1,172 @@
+//! What callers hand in and get back. No logic.
+
+use std::sync::Arc;
+
+use tlog::Hash;
+
+/// Nanoseconds since 1970, handed in by server or testkit.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// The digest that a leaf names for its body, `None` where the leaf has no body. Journal's pure function.
+pub type BodyDigest = Arc<dyn Fn(&[u8]) -> Option<[u8; 32]> + Send + Sync>;
+/// Text of `received_at` for the slot that a leaf left empty; always `STAMP_BYTES` long.
+pub type Stamp = Arc<dyn Fn(u64) -> [u8; STAMP_BYTES] + Send + Sync>;
+/// HMAC over the concatenated parts, under the vault's key for `views/`.
+pub type Mac = Arc<dyn Fn(&[&[u8]]) -> [u8; 32] + Send + Sync>;
+
+/// Width of the slot for `received_at` in a leaf.
+pub const STAMP_BYTES: usize = 30;
+
+/// Leaf and body, or leaf alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Leaf and body, with duplicate tags.
+    Audit,
+    /// The posted bytes alone, no tags.
+    Raw,
+}
+
+/// What the file `LEDGER` says (docs/formats/data-folder.md).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Folder name.
+    pub ulid: String,
+    /// Name within the tenant.
+    pub name: String,
+    /// Owner.
+    pub tenant: String,
+    /// Audit or raw.
+    pub kind: Kind,
+    /// Checkpoint origin, fixed for ever.
+    pub origin: String,
+    /// RFC 3339, nine fraction digits.
+    pub created_at: String,
+}
+
+/// Opaque duplicate tags of one entry (DESIGN section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// HMAC of source and id.
+    pub identity: [u8; 16],
+    /// HMAC of the submitted bytes.
+    pub content: [u8; 16],
+}
+
+/// One entry of a batch: offsets into the batch's payload.
+#[derive(Clone, Copy, Debug)]
+pub struct NewEntry {
+    /// Bytes of the leaf.
+    pub leaf_bytes: u32,
+    /// Bytes of the body; `None` in a raw ledger.
+    pub body_bytes: Option<u32>,
+    /// Where in the leaf the 30-byte slot for `received_at` begins.
+    pub stamp_at: Option<u32>,
+    /// Duplicate tags (zero in a raw ledger).
+    pub tags: Tags,
+    /// The id was made by the server just now, so no earlier entry can have it: skip the look-up.
+    pub fresh: bool,
+}
+
+/// Entries that are appended in one block, in order: all of them or none. Payload = leaf, body, leaf, body, ...
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// One per entry.
+    pub entries: Vec<NewEntry>,
+    /// Leaves and bodies back to back.
+    pub payload: Vec<u8>,
+}
+
+impl Batch {
+    /// Appends one entry's bytes.
+    pub fn push(&mut self, leaf: &[u8], stamp_at: Option<u32>, body: Option<&[u8]>, tags: Tags, fresh: bool) {
+        self.payload.extend_from_slice(leaf);
+        if let Some(body) = body {
+            self.payload.extend_from_slice(body);
+        }
+        let len = |b: &[u8]| u32::try_from(b.len()).unwrap_or(u32::MAX);
+        self.entries.push(NewEntry { leaf_bytes: len(leaf), body_bytes: body.map(len), stamp_at, tags, fresh });
+    }
+}
+
+/// What became of one entry of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable under this index.
+    Appended {
+        /// Position in the ledger.
+        index: u64,
+        /// RFC 6962 leaf hash.
+        leaf_hash: Hash,
+    },
+    /// Same identity, same content: the first index.
+    Duplicate {
+        /// Position of the first.
+        index: u64,
+        /// Its leaf hash.
+        leaf_hash: Hash,
+    },
+    /// Same identity, other content; not appended.
+    Conflict {
+        /// Position of the first.
+        index: u64,
+    },
+}
+
+/// Answer to a submitted batch. Returned = synced.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// `received_at` of the block, nanoseconds.
+    pub received_at: u64,
+    /// Tree size after the block.
+    pub size: u64,
+    /// One per entry, same order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Called once when the batch is durable or has failed.
+pub type Done = Box<dyn FnOnce(Result<Committed, AppendError>) + Send>;
+
+/// Why a batch was not taken; nothing of it was appended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Queue or unsealed backlog at its cap: 429.
+    #[error("the ledger is busy: {0}")]
+    Busy(&'static str),
+    /// Below the low-disk watermark: 503.
+    #[error("too little disk room left")]
+    DiskLow,
+    /// Draining for a stop: 503.
+    #[error("the ledger is closing")]
+    Closing,
+    /// A write or sync failed: no more acknowledgements until a restart has verified the disk. The fate of a batch
+    /// that was in flight is unknown.
+    #[error("the ledger's writer is poisoned: {0}")]
+    Poisoned(String),
+    /// The batch breaks a limit.
+    #[error("refused: {0}")]
+    Refused(&'static str),
+}
+
+/// A signed checkpoint as shown to readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Tree size.
+    pub size: u64,
+    /// Root of that size.
+    pub root: Hash,
+    /// The whole note.
+    pub note: String,
+}
+
+/// One stored entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Position.
+    pub index: u64,
+    /// Stored leaf bytes.
+    pub leaf: Vec<u8>,
+    /// Stored body bytes; `None` in a raw ledger or where dropped.
+    pub body: Option<Vec<u8>>,
+    /// Duplicate tags.
+    pub tags: Tags,
+}
