@@ -30,6 +30,12 @@ pub trait Disk: Send + Sync {
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Sets the immutable attribute; an error where the process or file system cannot.
     fn set_immutable(&self, path: &Path) -> io::Result<()>;
+    /// Takes the one writer's lock on an existing file, held until the result is dropped; `WouldBlock` if another
+    /// holder has it. A simulated disk has one user and needs none.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let _ = path;
+        Ok(Box::new(()))
+    }
 }
 
 /// One open file.

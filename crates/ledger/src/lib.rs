@@ -3,7 +3,20 @@
 //! Leaves and bodies are opaque bytes here: this room parses no event, holds no key and opens no socket. Byte formats:
 //! `docs/formats/`. What an acknowledgement promises: `docs/durability.md`.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+mod config;
 pub mod durable;
+mod error;
+mod folder;
+pub mod limits;
+mod pin;
+mod service;
 mod types;
 
+pub use config::{Config, Fault, Stage};
+pub use error::{Corrupt, OpenError, ReadError};
+pub use folder::DataFolder;
+pub use pin::Pin;
+pub use service::{Doors, Ledger, OpenReport, Place, Subscription};
 pub use types::*;

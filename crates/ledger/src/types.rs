@@ -170,3 +170,69 @@ pub struct Entry {
     /// Duplicate tags.
     pub tags: Tags,
 }
+
+/// Called once when a checkpoint covers what was waited for, or never will.
+pub type Published = Box<dyn FnOnce(Result<Arc<Signed>, AppendError>) + Send>;
+/// Called after each commit with the new size. Must return at once.
+pub type Watch = Box<dyn Fn(u64) + Send + Sync>;
+
+/// Signs checkpoints. `tlog::CheckpointSigner` is the one in production; simulators use a cheap one.
+pub trait Signer: Send + Sync {
+    /// The whole note over a tree.
+    fn sign(&self, origin: &str, size: u64, root: &Hash, unix_seconds: u64) -> String;
+    /// Size and root that a note of ours states; `None` if it does not verify under our keys for this origin.
+    fn check(&self, origin: &str, note: &[u8]) -> Option<(u64, Hash)>;
+}
+
+/// How far the verification of sealed files in the background has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Verification {
+    /// Switched off or not begun.
+    #[default]
+    NotRun,
+    /// Entries checked so far.
+    Running {
+        /// Entries below this are checked.
+        checked: u64,
+    },
+    /// All sealed files that were there at the start are whole.
+    Whole {
+        /// Entries below this are checked.
+        checked: u64,
+    },
+    /// A sealed file fails: writing and signing have stopped.
+    Failed(String),
+}
+
+/// Figures for status and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Durable entries.
+    pub size: u64,
+    /// Entries under the last checkpoint.
+    pub published_size: u64,
+    /// Time of the last checkpoint, nanoseconds.
+    pub published_at: u64,
+    /// Entries in sealed files.
+    pub sealed_size: u64,
+    /// Bytes in unsealed segments.
+    pub backlog_bytes: u64,
+    /// Payload bytes that wait for the sequencer.
+    pub queue_bytes: u64,
+    /// Sealed leaf and tile files have the immutable attribute.
+    pub immutable: bool,
+    /// Why the writer stopped, if it did.
+    pub poisoned: Option<String>,
+    /// Why the sealer waits, if it does.
+    pub sealer_waits: Option<String>,
+    /// Verification of sealed files.
+    pub verification: Verification,
+    /// Blocks committed since the start.
+    pub blocks: u64,
+    /// Bytes written to segments since the start.
+    pub bytes_written: u64,
+    /// Median of the last syncs, nanoseconds.
+    pub sync_p50_ns: u64,
+    /// 99th percentile of the last syncs, nanoseconds.
+    pub sync_p99_ns: u64,
+}

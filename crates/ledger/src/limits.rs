@@ -1,0 +1,18 @@
+//! Named limits of this room, each with its reason.
+
+/// Largest leaf: a tlog-tiles entry bundle has a u16 length.
+pub const LEAF_BYTES_MAX: u32 = 65_535;
+/// Largest body: an event of 1 MiB with its salt, seals and escapes fits.
+pub const BODY_BYTES_MAX: u32 = 4 << 20;
+/// Most entries of one block (wal.md): bounds what recovery must hold for a table.
+pub const BLOCK_ENTRIES_MAX: u32 = 262_144;
+/// Most entries of one batch: a request has at most 10,000 events; room for the system's own.
+pub const BATCH_ENTRIES_MAX: usize = 65_536;
+/// Largest payload of one batch: a request of 64 MiB is the largest that is read.
+pub const BATCH_BYTES_MAX: usize = 96 << 20;
+/// Largest payload of one block, one batch that exceeds the target alone included.
+pub const BLOCK_BYTES_MAX: u64 = 128 << 20;
+/// Most bytes that one call of `entries` returns: a page of a tail or export.
+pub const READ_BYTES_MAX: u64 = 16 << 20;
+/// Pages of a waiting list: callers of `wait_published` at one time, beyond it Busy.
+pub const WAITERS_MAX: usize = 262_144;
