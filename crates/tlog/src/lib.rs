@@ -1,7 +1,38 @@
 //! The Merkle tree and everything signed over it: tiles, proofs, notes, checkpoints, cosignatures, policies.
 //!
-//! Knows no events, no files, no sockets, no clock and no randomness.
+//! A module per specification: RFC 6962 ([`tree`], [`proof`]), tlog-tiles ([`tile`], [`bundle`]), signed-note
+//! ([`note`], [`vkey`]), tlog-checkpoint ([`checkpoint`], [`key_note`]), tlog-cosignature ([`cosignature`]), tlog-witness
+//! are here; further ones follow.
+//!
+//! Knows no events, no files, no sockets, no clock and no randomness. Holds no private key: what signs is a closure
+//! handed in. Every parser here takes hostile input: it refuses, it never panics.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-/// A SHA-256 hash of the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Hash(pub [u8; 32]);
+pub mod bundle;
+pub mod checkpoint;
+pub mod cosignature;
+mod encoding;
+pub mod hash;
+pub mod key_note;
+pub mod limits;
+pub mod note;
+pub mod proof;
+pub mod signer;
+pub mod tile;
+pub mod tree;
+pub mod vkey;
+
+pub use bundle::{BundleError, decode_bodies, decode_bundle, encode_bundle, push_body, push_entry};
+pub use checkpoint::{Checkpoint, verify_checkpoint};
+pub use cosignature::{CosignedSubtree, Cosigner, Sign};
+pub use hash::{Hash, leaf_hash, node_hash};
+pub use key_note::{KeyEpoch, KeyNote, KeyWalk, walk_keys};
+pub use note::{Note, NoteError, SignatureLine, VerifiedLine};
+pub use proof::{
+    ProofError, consistency, inclusion, subtree_consistency, subtree_inclusion, verify_consistency, verify_inclusion,
+    verify_subtree_consistency, verify_subtree_inclusion,
+};
+pub use signer::{CheckpointSigner, SignEd25519};
+pub use tile::{NodePlace, Resource, TilePath, TilePathError, bundles_of, node_place, partial_width, tiles_of};
+pub use tree::{Frontier, NodeMissing, Nodes, perfect_root, root, subtree_hash, valid_subtree};
+pub use vkey::{KeyKind, Vkey, VkeyError};
