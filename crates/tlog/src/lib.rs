@@ -2,7 +2,7 @@
 //!
 //! A module per specification: RFC 6962 ([`tree`], [`proof`]), tlog-tiles ([`tile`], [`bundle`]), signed-note
 //! ([`note`], [`vkey`]), tlog-checkpoint ([`checkpoint`], [`key_note`]), tlog-cosignature ([`cosignature`]), tlog-witness
-//! are here; further ones follow.
+//! ([`witness`]), tlog-proof ([`proof_file`]), tlog-policy ([`policy`]), tlog-mirror ([`mirror`]).
 //!
 //! Knows no events, no files, no sockets, no clock and no randomness. Holds no private key: what signs is a closure
 //! handed in. Every parser here takes hostile input: it refuses, it never panics.
@@ -12,26 +12,34 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod cosignature;
 mod encoding;
+pub mod follow;
 pub mod hash;
 pub mod key_note;
 pub mod limits;
+pub mod mirror;
 pub mod note;
+pub mod policy;
 pub mod proof;
+pub mod proof_file;
 pub mod signer;
 pub mod tile;
 pub mod tree;
 pub mod vkey;
+pub mod witness;
 
 pub use bundle::{BundleError, decode_bodies, decode_bundle, encode_bundle, push_body, push_entry};
 pub use checkpoint::{Checkpoint, verify_checkpoint};
 pub use cosignature::{CosignedSubtree, Cosigner, Sign};
+pub use follow::{Follow, follow};
 pub use hash::{Hash, leaf_hash, node_hash};
 pub use key_note::{KeyEpoch, KeyNote, KeyWalk, walk_keys};
 pub use note::{Note, NoteError, SignatureLine, VerifiedLine};
+pub use policy::{Accepted, Policy, PolicyError, PolicyRefusal};
 pub use proof::{
     ProofError, consistency, inclusion, subtree_consistency, subtree_inclusion, verify_consistency, verify_inclusion,
     verify_subtree_consistency, verify_subtree_inclusion,
 };
+pub use proof_file::{ProofFileError, TlogProof};
 pub use signer::{CheckpointSigner, SignEd25519};
 pub use tile::{NodePlace, Resource, TilePath, TilePathError, bundles_of, node_place, partial_width, tiles_of};
 pub use tree::{Frontier, NodeMissing, Nodes, perfect_root, root, subtree_hash, valid_subtree};

@@ -35,3 +35,24 @@ pub const VKEY_BYTES_MAX: usize = 8 * 1024;
 
 /// Timestamps of cosignatures (tlog-cosignature: at most 2^63 - 1).
 pub const TIMESTAMP_MAX: u64 = (1 << 63) - 1;
+
+/// Bytes of a `.tlog-proof`: a note, 63 hash lines, and extra data up to the rest.
+pub const PROOF_FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a policy file: over 100 ML-DSA-44 keys.
+pub const POLICY_BYTES_MAX: usize = 256 * 1024;
+
+/// Logs, witnesses and groups of a policy, each; tlog-policy asks for at least 32.
+pub const POLICY_ITEMS_MAX: usize = 128;
+
+/// Bytes of a request to a witness: a note of the largest size and a proof. Deployed witnesses cap at 16 to 128 KiB.
+pub const WITNESS_BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a witness's answer: signature lines only.
+pub const WITNESS_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Packages of 256 entries in one request to a mirror (tlog-mirror).
+pub const MIRROR_PACKAGES_MAX: usize = 32;
+
+/// Bytes of an answer of media type text/x.tlog.mirror-info: two numbers and a ticket of at most 65,535 bytes.
+pub const MIRROR_INFO_BYTES_MAX: usize = 96 * 1024;
