@@ -120,6 +120,8 @@ const _: () = assert!(ENTRY_BYTES_MAX == u16::MAX as usize, "the length prefix i
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
     use super::*;
 
     #[test]

@@ -220,6 +220,8 @@ pub fn node_place(level: u8, index: u64) -> Option<NodePlace> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
     use super::*;
 
     fn check(text: &str, resource: Resource, index: u64, width: u16) {
