@@ -1,11 +1,30 @@
 //! The Merkle tree and everything signed over it: tiles, proofs, notes, checkpoints, cosignatures, policies.
 //!
 //! A module per specification: RFC 6962 ([`tree`], [`proof`]), tlog-tiles ([`tile`], [`bundle`]), signed-note
-//! ([`note`], [`vkey`]), tlog-checkpoint ([`checkpoint`], [`key_note`]), tlog-cosignature ([`cosignature`]), tlog-witness
-//! ([`witness`]), tlog-proof ([`proof_file`]), tlog-policy ([`policy`]), tlog-mirror ([`mirror`]).
+//! ([`note`], [`vkey`]), tlog-checkpoint ([`checkpoint`], [`key_note`]), tlog-cosignature ([`cosignature`]),
+//! tlog-witness ([`witness`]), tlog-proof ([`proof_file`]), tlog-policy ([`policy`]), tlog-mirror ([`mirror`]).
 //!
 //! Knows no events, no files, no sockets, no clock and no randomness. Holds no private key: what signs is a closure
 //! handed in. Every parser here takes hostile input: it refuses, it never panics.
+//!
+//! ```
+//! use tlog::{Frontier, Hash, NodeMissing, Nodes, inclusion, leaf_hash, perfect_root, verify_inclusion};
+//!
+//! struct Memory(Vec<Hash>);
+//! impl Nodes for Memory {
+//!     fn node(&self, level: u8, index: u64) -> Result<Hash, NodeMissing> {
+//!         let first = (index << level) as usize;
+//!         self.0.get(first..first + (1 << level)).map(perfect_root).ok_or(NodeMissing { level, index })
+//!     }
+//! }
+//!
+//! let leaves: Vec<Hash> = ["one", "two", "three"].iter().map(|entry| leaf_hash(entry.as_bytes())).collect();
+//! let mut frontier = Frontier::new();
+//! frontier.extend(&leaves);
+//! let proof = inclusion(&Memory(leaves), 2, 3)?;
+//! verify_inclusion(&leaf_hash(b"three"), 2, 3, &proof, &frontier.root())?;
+//! # Ok::<(), tlog::ProofError>(())
+//! ```
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod bundle;

@@ -7,11 +7,20 @@ use crate::proof::ProofError;
 /// The compact range `[0, size)`: the roots of the complete subtrees a tree of that size is made of.
 ///
 /// All that is needed to append and to know the root: at most 63 hashes. Appending allocates nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,
     /// Largest subtree first; one for each set bit of `size`.
     hashes: Vec<Hash>,
+}
+
+/// A copy has room for all hashes too: appending to it allocates nothing either.
+impl Clone for Frontier {
+    fn clone(&self) -> Self {
+        let mut hashes = Vec::with_capacity(64);
+        hashes.extend_from_slice(&self.hashes);
+        Self { size: self.size, hashes }
+    }
 }
 
 impl Default for Frontier {
