@@ -1,5 +1,6 @@
 //! Properties of tree, tiles and proofs over random sizes: every mutation of a proof is refused.
 
+use proptest::collection;
 use proptest::prelude::*;
 use tlog::*;
 
@@ -160,7 +161,9 @@ proptest! {
     }
 
     #[test]
-    fn subtrees_hold_for_their_range_alone(size in 1_u64..2048, a: u64, level in 0_u32..11, length: u64, at: usize, bit: usize) {
+    fn subtrees_hold_for_their_range_alone(
+        size in 1_u64..2048, a: u64, level in 0_u32..11, length: u64, at: usize, bit: usize,
+    ) {
         let leaves = tree();
         let start = (a % size) >> level << level;
         let end = start + 1 + length % (1 << level).min(size - start);
@@ -181,7 +184,8 @@ proptest! {
         prop_assume!(size >> level > 0);
         let index = index % (size >> level);
         let place = node_place(level, index).unwrap();
-        let tile = tiles_of(size).find(|tile| (tile.level(), tile.index) == (place.tile_level, place.tile_index)).unwrap();
+        let here = |tile: &TilePath| (tile.level(), tile.index) == (place.tile_level, place.tile_index);
+        let tile = tiles_of(size).find(here).unwrap();
         prop_assert!(place.first + place.count <= usize::from(tile.width));
         let hashes: Vec<Hash> = (0..u64::from(tile.width))
             .map(|i| leaves.node(tile.level() * 8, tile.index * 256 + i).unwrap())
@@ -192,14 +196,18 @@ proptest! {
 
     #[test]
     fn tile_paths_come_back(index in 0..limits::TILE_INDEX_END, level in 0_u8..=63, width in 1_u16..=256) {
-        for path in [TilePath::tile(level, index, width), TilePath::entries(index, width), TilePath::bodies(index, width)] {
+        let tile = TilePath::tile(level, index, width);
+        for path in [tile, TilePath::entries(index, width), TilePath::bodies(index, width)] {
             let path = path.unwrap();
             prop_assert_eq!(TilePath::parse(&path.to_string()), Ok(path));
         }
     }
 
     #[test]
-    fn parsers_take_any_bytes(bytes: Vec<u8>, text in "(old |index |log |group |quorum |tile/|\n|\n\n|\u{2014} |[a-z0-9+/=]){0,40}") {
+    fn parsers_take_any_bytes(
+        bytes: Vec<u8>,
+        text in "(old |index |log |group |quorum |tile/|\n|\n\n|\u{2014} |[a-z0-9+/=]){0,40}",
+    ) {
         for input in [bytes.as_slice(), text.as_bytes()] {
             if let Ok(note) = Note::parse(input) {
                 prop_assert_eq!(note.to_string().into_bytes(), input);
@@ -226,7 +234,7 @@ proptest! {
     }
 
     #[test]
-    fn bundles_come_back(entries in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..=256)) {
+    fn bundles_come_back(entries in collection::vec(collection::vec(any::<u8>(), 0..300), 0..=256)) {
         let bundle = encode_bundle(entries.iter().map(Vec::as_slice)).unwrap();
         prop_assert_eq!(decode_bundle(&bundle).unwrap(), entries.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
