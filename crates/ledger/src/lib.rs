@@ -5,15 +5,19 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+mod checkpoints;
 mod config;
 pub mod durable;
 mod error;
+#[cfg(test)]
+mod fake_disk;
 mod folder;
 pub mod limits;
 mod pin;
 mod service;
 mod types;
 
+pub use checkpoints::CheckpointLog;
 pub use config::{Config, Fault, Stage};
 pub use error::{Corrupt, OpenError, ReadError};
 pub use folder::DataFolder;
