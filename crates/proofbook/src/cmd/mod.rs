@@ -1,0 +1,7 @@
+//! One module a subcommand (or a family of them): resolves its flags, asks, prints.
+
+pub(crate) mod admin;
+pub(crate) mod export;
+pub(crate) mod ingest;
+pub(crate) mod pieces;
+pub(crate) mod read;
