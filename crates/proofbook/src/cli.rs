@@ -37,8 +37,6 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a server with its data in one folder.
-    Up(Up),
     /// Append events from files or standard input.
     Ingest(Ingest),
     /// Show entries as they are committed.
@@ -49,8 +47,6 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Check a running server, a data folder, an export or a single proof.
     Verify(Verify),
-    /// Check every byte of a data folder on this machine and name what is damaged.
-    Fsck(Fsck),
     /// Show how the server is.
     Status,
     /// Write a ledger's tiles and bodies to a folder that any tlog-tiles tool can read.
@@ -61,47 +57,11 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Measure this machine and this build.
-    Bench(Bench),
-    /// See what this is about: real events, a receipt, a changed byte and what the verifier says.
-    Demo(Demo),
     /// Print a shell completion script.
     Completions {
         /// Shell to write for.
         shell: clap_complete::Shell,
     },
-}
-
-/// `proofbook up`
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Up {
-    /// Data folder; created when absent.
-    #[arg(long, env = "PROOFBOOK_DATA", default_value = "proofbook-data", value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// Address to listen on. Beyond loopback it needs TLS.
-    #[arg(long, env = "PROOFBOOK_LISTEN", default_value = "127.0.0.1:8440", value_name = "ADDR:PORT")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// The address clients use. Fixes the origin of ledgers created from now on.
-    #[arg(long, env = "PROOFBOOK_PUBLIC_URL", value_name = "URL")]
-    pub(crate) public_url: Option<String>,
-    /// TLS certificate chain (PEM); reloaded when it changes.
-    #[arg(long, requires = "tls_key", value_name = "FILE")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// TLS private key (PEM).
-    #[arg(long, requires = "tls_cert", value_name = "FILE")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// A proxy in front of this server ends TLS: allow a plain listener beyond loopback.
-    #[arg(long)]
-    pub(crate) behind_tls_proxy: bool,
-    /// File outside the data folder that remembers the last published tree.
-    #[arg(long, env = "PROOFBOOK_PIN", value_name = "FILE")]
-    pub(crate) pin: Option<PathBuf>,
-    /// Start although no pin remembers this data folder. Leaves an entry.
-    #[arg(long)]
-    pub(crate) accept_first_start: bool,
-    /// Log lines as JSON.
-    #[arg(long)]
-    pub(crate) log_json: bool,
 }
 
 /// How the bytes of a file are read.
@@ -226,23 +186,6 @@ pub(crate) struct Verify {
     pub(crate) no_bodies: bool,
 }
 
-/// `proofbook fsck`
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Fsck {
-    /// Data folder.
-    #[arg(default_value = "proofbook-data", value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// Only this ledger.
-    #[arg(long, short)]
-    pub(crate) ledger: Option<String>,
-    /// Pin file to compare with.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pin: Option<PathBuf>,
-    /// Keys of the logs; without one the folder's own keys are taken, and the verdict says so.
-    #[arg(long, value_name = "VKEY")]
-    pub(crate) vkey: Vec<String>,
-}
-
 /// Layouts of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layout {
@@ -361,66 +304,4 @@ pub(crate) enum TokenCommand {
         /// Its id, as `list` prints it.
         id: String,
     },
-    /// A new admin token for a data folder whose server is stopped. Leaves an entry.
-    Reset {
-        /// Data folder.
-        #[arg(long, default_value = "proofbook-data", value_name = "DIR")]
-        data: PathBuf,
-        /// Pin file, if the server uses one of its own.
-        #[arg(long, value_name = "FILE")]
-        pin: Option<PathBuf>,
-    },
-}
-
-/// `proofbook bench`
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Bench {
-    /// Measurements to run; all of them by default.
-    #[arg(value_enum)]
-    pub(crate) what: Vec<BenchWhat>,
-    /// Seconds of each throughput measurement.
-    #[arg(long, default_value_t = 60)]
-    pub(crate) seconds: u64,
-    /// Folder to measure in (the disk matters). Default: a temporary one below the current folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
-    /// Entries for `restart`.
-    #[arg(long, default_value_t = 10_000_000)]
-    pub(crate) entries: u64,
-}
-
-/// One measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BenchWhat {
-    /// The same bytes hashed, written and synced by a plain loop.
-    Floor,
-    /// Append in process, batches of 1,000.
-    Append,
-    /// HTTP batches of 1,000 over 8 connections.
-    Http,
-    /// Single entries through `/add` over 1,024 connections, beside an empty handler.
-    Add,
-    /// Single events at 1,000 a second offered: latency to the durable answer.
-    Single,
-    /// The same with `wait=checkpoint`.
-    Checkpoint,
-    /// `verify` of a data folder.
-    Verify,
-    /// Restart after kill -9 with many entries.
-    Restart,
-    /// Bytes on disk after sealing.
-    Size,
-    /// Three times the load it can take.
-    Overload,
-}
-
-/// `proofbook demo`
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Demo {
-    /// End after the tour instead of leaving the server running; also when the output is no terminal.
-    #[arg(long)]
-    pub(crate) exit: bool,
-    /// Address to listen on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR:PORT")]
-    pub(crate) listen: std::net::SocketAddr,
 }

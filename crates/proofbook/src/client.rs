@@ -188,7 +188,10 @@ fn problem(answer: Response) -> Problem {
 /// The whole answer, refused beyond the cap.
 pub(crate) fn read_capped(answer: Response) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    answer.take(ANSWER_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| Unreachable(format!("the answer broke off: {e}")))?;
+    answer
+        .take(ANSWER_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Unreachable(format!("the answer broke off: {e}")))?;
     if bytes.len() as u64 > ANSWER_BYTES_MAX {
         bail!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
     }

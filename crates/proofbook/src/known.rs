@@ -47,7 +47,9 @@ impl KnownLedgers {
         let all = match std::fs::metadata(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
-            Ok(meta) if meta.len() > FILE_BYTES_MAX => bail!("{} is larger than {FILE_BYTES_MAX} bytes", path.display()),
+            Ok(meta) if meta.len() > FILE_BYTES_MAX => {
+                bail!("{} is larger than {FILE_BYTES_MAX} bytes", path.display())
+            }
             Ok(_) => {
                 let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 match serde_json::from_slice(&text) {
@@ -67,6 +69,11 @@ impl KnownLedgers {
             vkeys: said.get("vkeys")?.as_array()?.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
             checkpoint: said.get("checkpoint").and_then(Value::as_str).map(str::to_owned),
         })
+    }
+
+    /// What is remembered of a log by its origin, whatever its URL.
+    pub(crate) fn by_origin(&self, origin: &str) -> Option<Known> {
+        self.all.keys().filter_map(|url| self.get(url)).find(|known| known.origin == origin)
     }
 
     /// Remembers and writes the file (temporary file, sync, rename).

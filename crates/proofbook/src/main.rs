@@ -1,2 +1,65 @@
-//! The one binary: every subcommand of Proofbook.
-fn main() {}
+//! The one binary: every subcommand of Proofbook. Decides exit codes; the work is done in `cmd`.
+
+mod cli;
+mod client;
+mod cmd;
+mod judge;
+mod known;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command};
+
+/// How a command ended, other than by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All of it is done.
+    Done,
+    /// The server refused some of it.
+    Refused,
+    /// What a verifier says (docs/formats/verdicts.md).
+    Verdict(u8),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Refused) => ExitCode::from(3),
+        Ok(Exit::Verdict(code)) => ExitCode::from(code),
+        Err(error) => {
+            if cli.global.json {
+                output::json(&serde_json::json!({"error": format!("{error:#}")}));
+            } else {
+                output::note(&format!("{} {}", output::red("error:"), output::safe_lines(&format!("{error:#}"))));
+            }
+            match error.downcast_ref::<client::Problem>() {
+                Some(_) => ExitCode::from(3),
+                None if error.downcast_ref::<client::Unreachable>().is_some() => ExitCode::from(4),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Ingest(flags) => cmd::ingest::run(global, flags),
+        Command::Tail(flags) => cmd::read::tail(global, flags),
+        Command::Get(flags) => cmd::read::get(global, flags),
+        Command::Prove(flags) => cmd::read::prove(global, flags),
+        Command::Verify(flags) => cmd::verify::run(global, flags),
+        Command::Status => cmd::admin::status(global),
+        Command::Export(flags) => cmd::export::run(global, flags),
+        Command::Ledger(command) => cmd::admin::ledger(global, command),
+        Command::Token(command) => cmd::admin::token(global, command),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "proofbook", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}

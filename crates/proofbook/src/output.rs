@@ -1,7 +1,6 @@
 //! Everything that reaches a terminal goes through here, so that no byte of an event can steer it.
 //!
 //! Fetches nothing and decides nothing.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
 
 use std::io::{IsTerminal, Write};
 
@@ -14,7 +13,16 @@ pub(crate) fn colours() -> bool {
 
 /// Text with control characters, escape sequences and direction overrides made visible.
 pub(crate) fn safe(text: &str) -> String {
-    server::terminal_safe(text)
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || steers(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
+}
+
+/// The same for our own text of several lines.
+pub(crate) fn safe_lines(text: &str) -> String {
+    text.lines().map(safe).collect::<Vec<_>>().join("\n")
 }
 
 /// A line on standard output; the caller has made foreign text safe.
@@ -79,23 +87,12 @@ pub(crate) fn thousands(n: u64) -> String {
     out
 }
 
-/// Bytes for people.
-pub(crate) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit < UNITS.len() - 1 {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS.get(unit).unwrap_or(&"?")) }
-}
-
 /// Columns aligned by the widest cell; the first row is the head.
 pub(crate) fn table(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> =
-        (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0))
+        .collect();
     for (n, row) in rows.iter().enumerate() {
         let mut text = String::new();
         for (c, cell) in row.iter().enumerate() {
@@ -111,14 +108,21 @@ pub(crate) fn table(rows: &[Vec<String>]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, thousands};
+    use super::{safe, thousands};
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        let hostile = "a\u{1b}[2J\u{9b}1m\r\n\u{202e}\u{7f}\u{0}z";
+        let shown = safe(hostile);
+        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        assert!(shown.starts_with('a') && shown.ends_with('z'));
+        assert_eq!(safe("caf\u{e9} \u{4f60}"), "caf\u{e9} \u{4f60}");
+    }
 
     #[test]
     fn numbers_for_people() {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!(bytes(512), "512 B");
-        assert_eq!(bytes(1 << 20), "1.0 MiB");
     }
 }

@@ -62,8 +62,7 @@ pub(crate) fn ledger(global: &Global, command: &LedgerCommand) -> Result<Exit> {
     match command {
         LedgerCommand::Create { name, raw, public_leaves, retention } => {
             let kind = if *raw { "raw" } else { "audit" };
-            let wanted =
-                json!({"name": name, "kind": kind, "public_leaves": public_leaves, "retention": retention});
+            let wanted = json!({"name": name, "kind": kind, "public_leaves": public_leaves, "retention": retention});
             show(global, &client.post_json("/v1/ledgers", &wanted)?);
         }
         LedgerCommand::List => {
@@ -129,11 +128,6 @@ pub(crate) fn token(global: &Global, command: &TokenCommand) -> Result<Exit> {
             } else {
                 output::line(&format!("{} is revoked", output::safe(id)));
             }
-        }
-        TokenCommand::Reset { data, pin } => {
-            let secret = server::reset_admin_token(data, pin.as_deref())
-                .with_context(|| format!("cannot reset the token of {}", data.display()))?;
-            secret_once(global, &json!({}), &secret);
         }
     }
     Ok(Exit::Done)

@@ -154,7 +154,11 @@ fn account(
 ) -> Result<()> {
     // Text takes blank lines too, so the answer may hold more results than there are lines that are not blank.
     if results.len() < piece.places.len() {
-        bail!("{} records were sent and {} answered: not every one is accounted for", piece.places.len(), results.len());
+        bail!(
+            "{} records were sent and {} answered: not every one is accounted for",
+            piece.places.len(),
+            results.len()
+        );
     }
     for (n, result) in results.iter().enumerate() {
         let place = if results.len() == piece.places.len() { piece.places.get(n).copied() } else { None };

@@ -5,3 +5,4 @@ pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod pieces;
 pub(crate) mod read;
+pub(crate) mod verify;

@@ -79,7 +79,7 @@ pub(crate) fn open(mut reader: Box<dyn BufRead + Send>, format: Format) -> Resul
     let first_line = first_line.get(..first_line.len().min(DIGEST_BYTES_MAX)).unwrap_or(first_line);
     let digest: String = Sha256::digest(first_line).iter().take(8).map(|b| format!("{b:02x}")).collect();
     let document = is_document(&head, format);
-    let mut reader: Box<dyn BufRead + Send> =
+    let reader: Box<dyn BufRead + Send> =
         Box::new(std::io::BufReader::with_capacity(1 << 20, std::io::Cursor::new(head).chain(reader)));
     let (source, unit) = if document {
         let mut bytes = Vec::new();
@@ -110,8 +110,7 @@ fn is_document(head: &[u8], format: Format) -> bool {
         Format::Native => {
             let line = rest.split(|b| *b == b'\n').next().unwrap_or(&[]);
             // An object that goes on over several lines: its first line alone breaks off.
-            line.len() < rest.len()
-                && serde_json::from_slice::<&RawValue>(line).is_err_and(|e| e.is_eof())
+            line.len() < rest.len() && serde_json::from_slice::<&RawValue>(line).is_err_and(|e| e.is_eof())
         }
     }
 }
@@ -195,8 +194,7 @@ impl Input {
             }
             Source::Records { document, ranges, next } => {
                 let Some((start, _)) = ranges.get(*next).copied() else { return Ok(None) };
-                let mut piece =
-                    Piece { offset: start as u64, content_type: "application/json", ..Piece::default() };
+                let mut piece = Piece { offset: start as u64, content_type: "application/json", ..Piece::default() };
                 piece.bytes.push(b'[');
                 while let Some((from, to)) = ranges.get(*next).copied() {
                     if piece.places.len() >= count || piece.bytes.len() >= REQUEST_BYTES_MAX {

@@ -39,7 +39,7 @@ fn pretty(entry: &Value) {
     let index = entry.get("index").and_then(Value::as_u64).unwrap_or(0);
     let size = entry.get("tree_size").and_then(Value::as_u64).unwrap_or(0);
     output::line(&output::bold(&format!("#{index} of {}", output::safe(member(entry, "origin")))));
-    let mut field = |name: &str, value: &str| output::line(&format!("{name:<12} {}", output::safe(value)));
+    let field = |name: &str, value: &str| output::line(&format!("{name:<12} {}", output::safe(value)));
     field("leaf hash", member(entry, "leaf_hash"));
     field("tree size", &output::thousands(size));
     field("state", member(entry, "state"));
@@ -167,7 +167,8 @@ fn stream(global: &Global, client: &Client, ledger: &str, next: &mut u64, until:
 /// Fetches the entry JSON and the proof of one entry, as stored bytes.
 pub(crate) fn fetch_proof(client: &Client, ledger: &str, index: u64) -> Result<(String, Vec<u8>)> {
     let base = format!("/v1/ledgers/{ledger}/entries/{index}");
-    let proof = client.get_bytes(&format!("{base}/proof"))?.with_context(|| format!("{ledger} has no entry #{index}"))?;
+    let proof =
+        client.get_bytes(&format!("{base}/proof"))?.with_context(|| format!("{ledger} has no entry #{index}"))?;
     let entry = client.get_bytes(&base)?.with_context(|| format!("{ledger} has no entry #{index}"))?;
     Ok((String::from_utf8(proof).context("the proof is not text")?, entry))
 }

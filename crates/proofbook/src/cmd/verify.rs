@@ -1,0 +1,266 @@
+//! `proofbook verify`: a server by URL, an export's folder, or a `.tlog-proof` with its entry.
+//!
+//! Trust comes from `--vkey`, `--policy` or the known-ledgers file, never from what is being verified, except at the
+//! first meeting with a server, which is said aloud.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use tlog::{Checkpoint, Hash, Note, Policy, Vkey};
+
+use crate::cli::{Global, Verify};
+use crate::client::Client;
+use crate::judge::proof::{Trust, judge as judge_proof};
+use crate::judge::tiles::{Fetch, Terms, judge as judge_tiles};
+use crate::judge::verdict::Judgement;
+use crate::known::{Known, KnownLedgers};
+use crate::{Exit, output};
+
+/// Largest file of an export: a bundle of 256 bodies of 1 MiB.
+const FILE_BYTES_MAX: u64 = 320 << 20;
+
+pub(crate) fn run(global: &Global, flags: &Verify) -> Result<Exit> {
+    let target = flags.target.clone().unwrap_or_else(|| global.url.clone());
+    if target.starts_with("http://") || target.starts_with("https://") {
+        return server(global, flags, &target);
+    }
+    let path = PathBuf::from(&target);
+    if path.join("checkpoint").is_file() {
+        return export(global, flags, &path);
+    }
+    if path.is_dir() {
+        bail!(
+            "{} is no export (it has no file `checkpoint`)\nhint: `proofbook export` writes one; checking a live data \
+             folder is done by the file `verifiers/python/proofbook_verify.py` for now",
+            path.display()
+        );
+    }
+    single(global, flags, &path)
+}
+
+fn keys(flags: &Verify) -> Result<Vec<Vkey>> {
+    flags.vkey.iter().map(|v| Vkey::parse(v).with_context(|| format!("--vkey {}", output::safe(v)))).collect()
+}
+
+/// A proof and its entry.
+fn single(global: &Global, flags: &Verify, path: &Path) -> Result<Exit> {
+    let read = |p: &Path| read_file(p).and_then(|b| b.with_context(|| format!("{} does not exist", p.display())));
+    let proof = read(path)?;
+    let entry_path = match &flags.entry {
+        Some(path) => path.clone(),
+        None => {
+            let name = path.to_string_lossy();
+            let stem = name.strip_suffix(".tlog-proof").context("name the entry of this proof with --entry FILE")?;
+            PathBuf::from(format!("{stem}.entry.json"))
+        }
+    };
+    let entry = read(&entry_path)?;
+    let (trust, origin) = match &flags.policy {
+        Some(file) => {
+            let policy = Policy::parse(&read(file)?).with_context(|| format!("the policy {}", file.display()))?;
+            (Trust::Policy(Box::new(policy)), None)
+        }
+        None if !flags.vkey.is_empty() => (Trust::Keys(keys(flags)?), None),
+        None => known_keys(flags, &proof)?,
+    };
+    Ok(show(global, &judge_proof(&proof, &entry, &trust, origin.as_deref()), "the entry is in the log"))
+}
+
+/// The keys remembered for the origin that the proof names.
+fn known_keys(flags: &Verify, proof: &[u8]) -> Result<(Trust, Option<String>)> {
+    let known = KnownLedgers::open(flags.known_ledgers.as_deref())?;
+    let origin = tlog::TlogProof::parse(proof)
+        .ok()
+        .and_then(|p| Note::parse(p.checkpoint_note.as_bytes()).ok())
+        .and_then(|n| Checkpoint::parse(&n.text).ok())
+        .map(|c| c.origin);
+    let Some(origin) = origin else {
+        // Malformed: the judge says how.
+        return Ok((Trust::Keys(Vec::new()), None));
+    };
+    let Some(found) = known.by_origin(&origin) else {
+        bail!(
+            "no key of {} is known\nhint: give --vkey or --policy, or meet its server once: proofbook verify URL",
+            output::safe(&origin)
+        );
+    };
+    Ok((Trust::Keys(parse_all(&found.vkeys)?), Some(origin)))
+}
+
+fn parse_all(vkeys: &[String]) -> Result<Vec<Vkey>> {
+    vkeys.iter().map(|v| Vkey::parse(v).context("a key in the known-ledgers file")).collect()
+}
+
+struct Folder(PathBuf);
+impl Fetch for Folder {
+    fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        read_file(&self.0.join(path))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => bail!("{} is larger than {FILE_BYTES_MAX} bytes", path.display()),
+        Ok(_) => {}
+    }
+    std::fs::read(path).map(Some).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Files in tiles layout on this machine.
+fn export(global: &Global, flags: &Verify, dir: &Path) -> Result<Exit> {
+    let (keys, origin, own) = if flags.vkey.is_empty() {
+        let known = KnownLedgers::open(flags.known_ledgers.as_deref())?;
+        let note = read_file(&dir.join("checkpoint"))?.unwrap_or_default();
+        let origin = Note::parse(&note).ok().and_then(|n| Checkpoint::parse(&n.text).ok()).map(|c| c.origin);
+        match origin.as_deref().and_then(|o| known.by_origin(o)) {
+            Some(found) => (parse_all(&found.vkeys)?, origin, false),
+            None => (folder_keys(read_file(&dir.join("keys"))?.as_deref())?, None, true),
+        }
+    } else {
+        (keys(flags)?, None, false)
+    };
+    let bodies = !flags.no_bodies && dir.join("bodies").is_dir();
+    let terms = Terms { keys: &keys, origin: origin.as_deref(), seen: None, bodies };
+    let bar = bar(global);
+    let mut judgement = judge_tiles(&Folder(dir.to_owned()), &terms, &mut |done, all| tick(&bar, done, all))?;
+    bar.finish_and_clear();
+    unknown_files(dir, &mut judgement)?;
+    if own {
+        judgement.notes.push("own-keys");
+    }
+    Ok(show(global, &judgement, "every entry was checked"))
+}
+
+/// Keys that the log itself offers (its first key note must be signed by its own key).
+fn folder_keys(notes: Option<&[u8]>) -> Result<Vec<Vkey>> {
+    let notes = notes.context("no key is known and there is no file `keys`; give --vkey")?;
+    let notes: Vec<String> = serde_json::from_slice(notes).context("`keys` is no JSON array of notes")?;
+    let first = notes.first().context("`keys` is empty")?;
+    let text = Note::parse(first.as_bytes()).context("the first key note")?.text;
+    let note = tlog::KeyNote::parse(&text).context("the first key note")?;
+    let pinned = note.keys.first().context("the first key note names no key")?;
+    let walk = tlog::walk_keys(&notes, pinned);
+    let keys: Vec<Vkey> = walk.epochs.iter().flat_map(|e| e.keys.clone()).collect();
+    if keys.is_empty() {
+        bail!("the key notes are not signed by their own keys");
+    }
+    Ok(keys)
+}
+
+/// Files that a log of this size does not have.
+fn unknown_files(dir: &Path, judgement: &mut Judgement) -> Result<()> {
+    let mut wanted: BTreeSet<String> = ["checkpoint", "keys"].map(str::to_owned).into();
+    for path in tlog::tile::tiles_of(judgement.size).chain(tlog::tile::bundles_of(judgement.size)) {
+        wanted.insert(path.to_string());
+        if let Some(n) = path.to_string().strip_prefix("tile/entries/") {
+            wanted.insert(format!("bodies/{n}"));
+        }
+    }
+    let mut open = vec![PathBuf::new()];
+    while let Some(relative) = open.pop() {
+        for entry in std::fs::read_dir(dir.join(&relative)).context("listing the export")? {
+            let entry = entry.context("listing the export")?;
+            let path = relative.join(entry.file_name());
+            if entry.file_type().context("listing the export")?.is_dir() {
+                open.push(path);
+            } else if !wanted.contains(&*path.to_string_lossy()) {
+                let name = path.to_string_lossy().into_owned();
+                judgement.find(
+                    crate::judge::verdict::Code::FileUnknown,
+                    Some(&name),
+                    None,
+                    "no such file belongs here".to_owned(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Remote(Client);
+impl Fetch for Remote {
+    fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.0.get_bytes(&format!("/{path}"))
+    }
+}
+
+/// A running server, its identity pinned on this machine.
+fn server(global: &Global, flags: &Verify, url: &str) -> Result<Exit> {
+    let url = url.trim_end_matches('/');
+    let url = if url.contains("/logs/") {
+        url.to_owned()
+    } else {
+        format!("{url}/logs/{}", flags.ledger.as_deref().unwrap_or("main"))
+    };
+    let client = Client::new(global)?.with_base(&url);
+    let mut all = KnownLedgers::open(flags.known_ledgers.as_deref())?;
+    let known = all.get(&url);
+    let (keys, origin, first) = match (&known, flags.vkey.is_empty()) {
+        (_, false) => (keys(flags)?, known.as_ref().map(|k| k.origin.clone()), false),
+        (Some(known), true) => (parse_all(&known.vkeys)?, Some(known.origin.clone()), false),
+        (None, true) => (folder_keys(client.get_bytes("/keys")?.as_deref())?, None, true),
+    };
+    let seen = known.as_ref().and_then(|k| k.checkpoint.as_deref()).map(seen_before).transpose()?;
+    let terms = Terms { keys: &keys, origin: origin.as_deref(), seen, bodies: !flags.no_bodies };
+    let bar = bar(global);
+    let judgement = judge_tiles(&Remote(client.clone()), &terms, &mut |done, all| tick(&bar, done, all))?;
+    bar.finish_and_clear();
+    if first && !global.json {
+        output::note(&format!(
+            "first meeting with {url}: its keys are taken on trust and remembered in {}",
+            all.path().display()
+        ));
+    }
+    if let (Some(origin), Some(root), ("ok", _)) = (&judgement.origin, &judgement.root, judgement.verdict()) {
+        let checkpoint = format!("{origin}\n{}\n{root}\n", judgement.size);
+        let vkeys = keys.iter().map(ToString::to_string).collect();
+        all.put(&url, &Known { origin: origin.clone(), vkeys, checkpoint: Some(checkpoint) })?;
+    }
+    Ok(show(global, &judgement, "every entry was checked"))
+}
+
+fn seen_before(text: &str) -> Result<(u64, Hash)> {
+    let checkpoint = Checkpoint::parse(text).context("the last checkpoint in the known-ledgers file")?;
+    Ok((checkpoint.size, checkpoint.root))
+}
+
+fn bar(global: &Global) -> ProgressBar {
+    if global.json { ProgressBar::hidden() } else { ProgressBar::new(0) }
+}
+
+fn tick(bar: &ProgressBar, done: u64, all: u64) {
+    bar.set_length(all);
+    bar.set_position(done);
+}
+
+fn show(global: &Global, judgement: &Judgement, good: &str) -> Exit {
+    let (verdict, exit) = judgement.verdict();
+    if global.json {
+        output::json(&judgement.to_json());
+        return Exit::Verdict(exit);
+    }
+    for finding in judgement.findings.iter().take(50) {
+        let place = finding.file.as_deref().map(|f| format!(" {}", output::safe(f))).unwrap_or_default();
+        output::line(&format!("{}{place}: {}", output::red(finding.code.row().0), output::safe(&finding.detail)));
+    }
+    if judgement.findings.len() > 50 {
+        output::line(&format!("... {} more findings (--json names them)", judgement.findings.len() - 50));
+    }
+    if exit == 0 {
+        let size = output::thousands(judgement.size);
+        output::line(&format!("{} {good}, tree of {size} entries", output::green("ok")));
+    } else {
+        output::line(&format!("{} {verdict}", output::red("NOT verified:")));
+    }
+    if let Some(origin) = &judgement.origin {
+        output::line(&format!("origin {}", output::safe(origin)));
+    }
+    for note in &judgement.notes {
+        output::line(&output::dim(&format!("note: {note}")));
+    }
+    Exit::Verdict(exit)
+}
