@@ -1,1 +1,13 @@
-//! Development only: virtual clock, seeded randomness, simulated disk, golden vectors.
+//! Development only: virtual clock, seeded randomness, simulated disk, entries and keys for tests.
+//!
+//! Nothing of it is linked into the binary. A failure found with it repeats from its seed alone.
+
+pub mod clock;
+pub mod entries;
+pub mod keys;
+pub mod random;
+pub mod sim_disk;
+
+pub use clock::VirtualClock;
+pub use random::{Rng, random};
+pub use sim_disk::{Fault, FaultKind, OpKind, SimDisk, Survivors};
