@@ -1,6 +1,9 @@
 //! Developer commands. Does not build the product: it runs cargo and looks at the sources.
 #![expect(clippy::print_stderr, reason = "a command line tool speaks on standard error")]
 
+#[cfg(test)]
+mod tidy;
+
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};

@@ -1,4 +1,4 @@
-//! `proofbook status`, `ledger …`, `token …`: the server's own affairs, as tables or JSON.
+//! `proofbook status`, `ledger ...`, `token ...`: the server's own affairs, as tables or JSON.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
