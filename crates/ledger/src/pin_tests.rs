@@ -1,3 +1,4 @@
+//! Tests of the pin over a disk that can lose what was not synced.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
