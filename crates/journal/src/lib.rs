@@ -1,1 +1,24 @@
 //! The one door between events and the log: append, receipt, Scope, folds over committed entries.
+//!
+//! Opens no socket, makes no clock and no randomness, knows no HTTP. What it knows about principals, tokens and ledgers
+//! is a fold over the committed entries of `control`; nothing here is decided from a projection.
+
+mod access;
+mod append;
+mod credential;
+mod error;
+mod journal;
+pub mod limits;
+mod read;
+mod request;
+mod scope;
+mod status;
+
+pub use access::{Access, Denial};
+pub use credential::{Credential, NewToken, Quotas, Secret, TokenInfo, Verb};
+pub use error::{Error, OpenError};
+pub use journal::{Doors, Journal, OpenReport, Options, PinChoice};
+pub use read::{EntryState, EntryView, Watching};
+pub use request::{Done, EventResult, FilePlace, Format, Framing, Refusal, Request};
+pub use scope::Scope;
+pub use status::{GapState, LedgerInfo, LedgerStatus, NewLedger, Status};

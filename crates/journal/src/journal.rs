@@ -1,0 +1,249 @@
+//! The journal: opened once, cloned cheaply.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ledger::Signed;
+use tlog::TilePath;
+
+use crate::access::{Access, Denial};
+use crate::credential::{Credential, NewToken, Secret, TokenInfo};
+use crate::error::{Error, OpenError};
+use crate::read::{EntryView, Watching};
+use crate::request::{Done, EventResult, Request};
+use crate::scope::Scope;
+use crate::status::{LedgerInfo, NewLedger, Status};
+
+/// What the journal needs from outside. Only server and testkit make these.
+#[derive(Clone)]
+pub struct Doors {
+    /// Nanoseconds since 1970.
+    pub clock: ledger::Clock,
+    /// Fills with random bytes.
+    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    /// File calls.
+    pub disk: Arc<dyn ledger::durable::Disk>,
+}
+
+/// Where the pin lies.
+#[derive(Clone, Debug)]
+pub enum PinChoice {
+    /// This very file.
+    File(PathBuf),
+    /// `<folder>/<ULID of the control ledger>`; the folder is made where it is missing.
+    InFolder(PathBuf),
+}
+
+/// How to open a data folder.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Host of `--public-url`: fixed in the origin of ledgers that are created from now on.
+    pub host: Option<String>,
+    /// Where the pin lies.
+    pub pin: PinChoice,
+    /// Start although no pin knows this folder; becomes an entry of `control`.
+    pub accept_first_start: bool,
+    /// Settings of every ledger.
+    pub ledger: ledger::Config,
+}
+
+/// What opening found.
+pub struct OpenReport {
+    /// The folder was empty and is now set up.
+    pub fresh: bool,
+    /// The first admin token, on a fresh folder: write it 0600 to `bootstrap.token` and show it once.
+    pub bootstrap: Option<Secret>,
+    /// Sentences for the operator.
+    pub notes: Vec<String>,
+}
+
+/// Handle of an open data folder; clones share it.
+#[derive(Clone)]
+pub struct Journal {}
+
+fn not_built<T>() -> Result<T, Error> {
+    Err(Error::Unavailable("not built yet".into()))
+}
+
+impl Journal {
+    /// Opens or sets up a data folder. Blocking.
+    pub fn open(options: Options, doors: Doors) -> Result<(Journal, OpenReport), OpenError> {
+        let _ = (options, doors);
+        Err(OpenError::Unavailable("not built yet".into()))
+    }
+
+    /// The credential of a token's secret; `None` where unknown or revoked. In memory, constant-time compare.
+    pub fn authenticate(&self, secret: &str) -> Option<Arc<Credential>> {
+        let _ = secret;
+        None
+    }
+
+    /// Appends the events of a request. `done` runs once, when all are durable or nothing was appended; it may run on
+    /// the sequencer's thread and must not block. An outer error means that nothing was appended (`Unavailable` of a
+    /// poisoned ledger: the fate is unknown).
+    pub fn append(
+        &self,
+        credential: &Arc<Credential>,
+        ledger: &str,
+        request: &Request<'_>,
+        done: Done<Vec<EventResult>>,
+    ) {
+        let _ = (credential, ledger, request);
+        done(not_built());
+    }
+
+    /// Appends the bytes as posted to a raw ledger; answers index and leaf hash.
+    pub fn add_raw(&self, credential: &Arc<Credential>, ledger: &str, leaf: &[u8], done: Done<(u64, tlog::Hash)>) {
+        let _ = (credential, ledger, leaf);
+        done(not_built());
+    }
+
+    /// Makes a ledger. Blocking; returned = durable and in `control`.
+    pub fn create_ledger(&self, credential: &Arc<Credential>, new: NewLedger) -> Result<LedgerInfo, Error> {
+        let _ = (credential, new);
+        not_built()
+    }
+
+    /// Ledgers that the scope may see, by name.
+    pub fn list_ledgers(&self, scope: &Scope) -> Vec<LedgerInfo> {
+        let _ = scope;
+        Vec::new()
+    }
+
+    /// One ledger.
+    pub fn ledger_info(&self, scope: &Scope, ledger: &str) -> Result<LedgerInfo, Error> {
+        let _ = (scope, ledger);
+        not_built()
+    }
+
+    /// Makes a token; the secret is shown once. Blocking; returned = durable. Needs `Verb::Admin`.
+    pub fn create_token(
+        &self,
+        credential: &Arc<Credential>,
+        new: NewToken,
+    ) -> Result<(Arc<Credential>, Secret), Error> {
+        let _ = (credential, new);
+        not_built()
+    }
+
+    /// Revokes a token for ever. Blocking; returned = durable. Needs `Verb::Admin`.
+    pub fn revoke_token(&self, credential: &Arc<Credential>, token_id: &str) -> Result<(), Error> {
+        let _ = (credential, token_id);
+        not_built()
+    }
+
+    /// All tokens, oldest first. Needs `Verb::Admin`.
+    pub fn list_tokens(&self, credential: &Arc<Credential>) -> Result<Vec<TokenInfo>, Error> {
+        let _ = credential;
+        not_built()
+    }
+
+    /// Opens a stopped folder, makes a new admin token, leaves an entry, closes. Blocking.
+    pub fn reset_admin_token(options: Options, doors: Doors) -> Result<(Secret, Vec<String>), OpenError> {
+        let _ = (options, doors);
+        Err(OpenError::Unavailable("not built yet".into()))
+    }
+
+    /// Whether this use of an admin token ends the life of `bootstrap.token`: call after `authenticate`; `true` is
+    /// answered once, remove the file then.
+    pub fn ends_bootstrap(&self, credential: &Credential) -> bool {
+        let _ = credential;
+        false
+    }
+
+    /// One entry; its body only with `Verb::ReadBodies`. Blocking on the disk.
+    pub fn entry(&self, scope: &Scope, ledger: &str, index: u64) -> Result<EntryView, Error> {
+        let _ = (scope, ledger, index);
+        not_built()
+    }
+
+    /// Entries of a range, cut at the ledger's page size (at least one). Blocking on the disk.
+    pub fn entries(&self, scope: &Scope, ledger: &str, range: Range<u64>) -> Result<Vec<EntryView>, Error> {
+        let _ = (scope, ledger, range);
+        not_built()
+    }
+
+    /// Hash tile of the published tree (`Resource::Tile`), or bodies (`Resource::Bodies`, needs `Verb::ReadBodies`), or
+    /// an entry bundle, not compressed (`Resource::Entries`).
+    pub fn tile(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
+        let _ = (scope, ledger, path);
+        not_built()
+    }
+
+    /// An entry bundle as one gzip member, as stored.
+    pub fn bundle_gzip(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
+        let _ = (scope, ledger, path);
+        not_built()
+    }
+
+    /// The last shown checkpoint.
+    pub fn checkpoint(&self, scope: &Scope, ledger: &str) -> Result<Arc<Signed>, Error> {
+        let _ = (scope, ledger);
+        not_built()
+    }
+
+    /// The key notes of a ledger, `proofbook-key/v1`, as the file `keys` holds them.
+    pub fn keys(&self, scope: &Scope, ledger: &str) -> Result<String, Error> {
+        let _ = (scope, ledger);
+        not_built()
+    }
+
+    /// `.tlog-proof` text of an entry under the last shown checkpoint.
+    pub fn proof(&self, scope: &Scope, ledger: &str, index: u64) -> Result<String, Error> {
+        let _ = (scope, ledger, index);
+        not_built()
+    }
+
+    /// Consistency proof between two published sizes.
+    pub fn consistency(&self, scope: &Scope, ledger: &str, from: u64, to: u64) -> Result<Vec<tlog::Hash>, Error> {
+        let _ = (scope, ledger, from, to);
+        not_built()
+    }
+
+    /// Calls back once a checkpoint covers `size` entries.
+    pub fn wait_published(&self, scope: &Scope, ledger: &str, size: u64, done: Done<Arc<Signed>>) {
+        let _ = (scope, ledger, size);
+        done(not_built());
+    }
+
+    /// Calls `watch` with the committed size after each commit, until the result is dropped. Must not block.
+    pub fn subscribe(
+        &self,
+        scope: &Scope,
+        ledger: &str,
+        watch: Box<dyn Fn(u64) + Send + Sync>,
+    ) -> Result<Watching, Error> {
+        let _ = (scope, ledger, watch);
+        not_built()
+    }
+
+    /// Leaves an entry in `access`; let the answer leave only after `done(Ok(index))`.
+    pub fn record_access(&self, credential: &Arc<Credential>, access: &Access, done: Done<u64>) {
+        let _ = (credential, access);
+        done(not_built());
+    }
+
+    /// Leaves an entry in `access` about a denial; `None` where nobody was authenticated.
+    pub fn record_denial(&self, credential: Option<&Arc<Credential>>, denial: &Denial, done: Done<u64>) {
+        let _ = (credential, denial);
+        done(not_built());
+    }
+
+    /// Figures of every ledger. For callers that may see status.
+    pub fn status(&self) -> Status {
+        Status { ledgers: Vec::new(), tokens: 0 }
+    }
+
+    /// Drains, leaves a stop entry, signs a checkpoint over everything. Blocking; a second call is a no-op.
+    pub fn close(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        Path::new("")
+    }
+}

@@ -1,0 +1,66 @@
+//! What a reader may see: required by every read door, the one choke point of authorization.
+//!
+//! Made from a credential or from the fact that a ledger is public; there is no scope that allows everything.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::credential::{Credential, Verb};
+
+/// Ledgers, verbs, actions, time and classes that a reader may see. Unknown = denied.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    pub(crate) principal: Option<String>,
+    pub(crate) every_ledger: bool,
+    pub(crate) ledgers: Vec<String>,
+    pub(crate) verbs: Vec<Verb>,
+    pub(crate) actions: Option<Vec<String>>,
+    pub(crate) time: Option<Range<u64>>,
+    pub(crate) classes: Option<Vec<String>>,
+}
+
+impl Scope {
+    /// What the credential allows.
+    pub fn of(credential: &Arc<Credential>) -> Scope {
+        Scope {
+            principal: Some(credential.principal.clone()),
+            every_ledger: credential.ledgers.iter().any(|l| l == "*"),
+            ledgers: credential.ledgers.clone(),
+            verbs: credential.verbs.clone(),
+            ..Scope::default()
+        }
+    }
+
+    /// For anyone: leaves, tiles, proofs and checkpoints of ledgers that were created `public_leaves`, nothing else.
+    pub fn public_leaves() -> Scope {
+        Scope::default()
+    }
+
+    /// Narrows to actions that begin with one of the prefixes; bodies of others are withheld.
+    pub fn with_actions(mut self, prefixes: Vec<String>) -> Scope {
+        self.actions = Some(prefixes);
+        self
+    }
+
+    /// Narrows to entries received in the range (nanoseconds); bodies of others are withheld.
+    pub fn with_time(mut self, received: Range<u64>) -> Scope {
+        self.time = Some(received);
+        self
+    }
+
+    /// Narrows to entries of these categories; bodies of others are withheld.
+    pub fn with_classes(mut self, categories: Vec<String>) -> Scope {
+        self.classes = Some(categories);
+        self
+    }
+
+    /// Principal id of the reader; `None` for anyone.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
+    }
+
+    /// Whether the verb is granted on the ledger.
+    pub fn allows(&self, verb: Verb, ledger: &str) -> bool {
+        self.verbs.contains(&verb) && (self.every_ledger || self.ledgers.iter().any(|l| l == ledger))
+    }
+}
