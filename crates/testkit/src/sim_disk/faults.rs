@@ -95,6 +95,20 @@ impl Fault {
     }
 }
 
+impl Survivors {
+    /// The mode of a seed: all of them in turn, `Garbage` only where asked for.
+    pub fn of_seed(seed: u64, garbage: bool) -> Survivors {
+        match seed % if garbage { 6 } else { 5 } {
+            0 => Survivors::Nothing,
+            1 => Survivors::All,
+            2 => Survivors::Prefix(seed),
+            3 => Survivors::Subset(seed),
+            4 => Survivors::Sectors(seed),
+            _ => Survivors::Garbage(seed),
+        }
+    }
+}
+
 /// What a power cut leaves of that which was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survivors {
@@ -106,15 +120,19 @@ pub enum Survivors {
     Prefix(u64),
     /// Any subset of bytes and of names, lengths before their data.
     Subset(u64),
-    /// Any subset of sectors of 512 bytes and of names; a sector in flight may hold garbage.
+    /// Any subset of sectors of 512 bytes and of names.
     Sectors(u64),
+    /// As `Sectors`, but a sector in flight may also hold garbage.
+    Garbage(u64),
 }
 
 pub(super) fn survive(state: &mut State, survivors: Survivors) {
     let names = std::mem::take(&mut state.pending_names);
     let mut rng = match survivors {
         Survivors::Nothing | Survivors::All => Rng::new(0),
-        Survivors::Prefix(seed) | Survivors::Subset(seed) | Survivors::Sectors(seed) => Rng::new(seed),
+        Survivors::Prefix(seed) | Survivors::Subset(seed) | Survivors::Sectors(seed) | Survivors::Garbage(seed) => {
+            Rng::new(seed)
+        }
     };
     let kept_names = keep_names(&names, survivors, &mut rng);
     for inode in &mut state.inodes {
@@ -137,7 +155,9 @@ fn keep_names(names: &[Vec<DirOp>], survivors: Survivors, rng: &mut Rng) -> Vec<
         Survivors::Nothing => Vec::new(),
         Survivors::All => names.to_vec(),
         Survivors::Prefix(_) => names[..rng.below_usize(names.len() + 1)].to_vec(),
-        Survivors::Subset(_) | Survivors::Sectors(_) => names.iter().filter(|_| rng.one_in(2)).cloned().collect(),
+        Survivors::Subset(_) | Survivors::Sectors(_) | Survivors::Garbage(_) => {
+            names.iter().filter(|_| rng.one_in(2)).cloned().collect()
+        }
     }
 }
 
@@ -161,9 +181,9 @@ fn keep_writes(durable: &mut Vec<u8>, pending: &[Write], survivors: Survivors, r
                 keep_bytes(durable, write, rng);
             }
         }
-        Survivors::Sectors(_) => {
+        Survivors::Sectors(_) | Survivors::Garbage(_) => {
             for write in pending {
-                keep_sectors(durable, write, rng);
+                keep_sectors(durable, write, matches!(survivors, Survivors::Garbage(_)), rng);
             }
         }
     }
@@ -191,13 +211,13 @@ fn keep_bytes(durable: &mut Vec<u8>, write: &Write, rng: &mut Rng) {
     }
 }
 
-fn keep_sectors(durable: &mut Vec<u8>, write: &Write, rng: &mut Rng) {
+fn keep_sectors(durable: &mut Vec<u8>, write: &Write, garbage: bool, rng: &mut Rng) {
     let mut at = 0;
     while at < write.bytes.len() {
         // Sectors are cut where the device cuts them, not where the write begins.
         let end = ((write.offset + at) / SECTOR + 1) * SECTOR - write.offset;
         let end = end.min(write.bytes.len());
-        match rng.below(5) {
+        match rng.below(if garbage { 5 } else { 4 }) {
             0 | 1 => {}
             2 | 3 => FileData::put(durable, write.offset + at, &write.bytes[at..end]),
             _ => {

@@ -92,7 +92,7 @@ impl DiskFile for SimFile {
                 return Err(error);
             }
         };
-        if !cut {
+        if !cut && state.lying != Some(OpKind::Sync) {
             let file = state.data_mut(self.ino)?;
             for write in std::mem::take(&mut file.pending) {
                 FileData::put(&mut file.durable, write.offset, &write.bytes);

@@ -83,6 +83,8 @@ pub(super) struct State {
     pub(super) capacity: u64,
     pub(super) may_set_immutable: bool,
     pub(super) corrupt_read: Option<Rng>,
+    /// Syncs of this kind say yes and do nothing.
+    pub(super) lying: Option<OpKind>,
 }
 
 impl State {
@@ -100,6 +102,7 @@ impl State {
             capacity: CAPACITY,
             may_set_immutable: false,
             corrupt_read: None,
+            lying: None,
         }
     }
 
