@@ -12,9 +12,13 @@ mod error;
 #[cfg(test)]
 mod fake_disk;
 mod folder;
+mod frame;
 pub mod limits;
 mod pin;
+mod second;
+mod segment;
 mod service;
+mod tail;
 mod types;
 
 pub use checkpoints::CheckpointLog;

@@ -2,6 +2,10 @@
 //!
 //! Does not know segments, blocks or trees; does not retry and hides no error.
 
+mod os;
+
+pub use os::OsDisk;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

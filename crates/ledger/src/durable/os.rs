@@ -1,0 +1,182 @@
+//! The kernel's file calls behind [`Disk`]: positioned vectored writes, `fdatasync`, synced folders.
+//!
+//! Retries nothing but an interrupted call; keeps no state beside open descriptors.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Advice, IFlags};
+
+use super::{Disk, DiskFile};
+
+/// Slices that one `pwritev` takes (IOV_MAX).
+const SLICES_MAX: usize = 1024;
+
+/// The real disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDisk;
+
+/// An open file of the real disk. The descriptor stays open while the file may be dirty: a reopened file can lose
+/// the error of a failed write-back.
+struct OsFile(File);
+
+impl Disk for OsDisk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile(File::open(path)?)))
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o750).create(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            // A name that is not UTF-8 is none of ours; it is listed in a form that no reader takes for one.
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn set_immutable(&self, path: &Path) -> io::Result<()> {
+        let file = File::open(path)?;
+        let flags = rustix::fs::ioctl_getflags(&file)?;
+        Ok(rustix::fs::ioctl_setflags(&file, flags | IFlags::IMMUTABLE)?)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        lock_ofd(&file)?;
+        Ok(Box::new(file))
+    }
+}
+
+impl DiskFile for OsFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+
+    fn write_all_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().filter(|p| !p.is_empty()).map(|p| IoSlice::new(p)).collect();
+        let mut rest: &mut [IoSlice<'_>] = &mut slices;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let some = rest.get(..rest.len().min(SLICES_MAX)).unwrap_or(rest);
+            match rustix::io::pwritev(&self.0, some, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    at += n as u64;
+                    IoSlice::advance_slices(&mut rest, n);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&self.0)?)
+    }
+
+    fn drop_cache(&self) {
+        // Advice only: where the kernel keeps the pages, the next read is served from memory.
+        let _ = rustix::fs::fadvise(self.0.as_fd(), 0, None, Advice::DontNeed);
+    }
+}
+
+/// An exclusive lock of the open file description on the whole file: it does not belong to the process, so a second
+/// open in the same process is refused as well, and closing another descriptor of the file does not drop it.
+fn lock_ofd(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_many_slices_and_reads_them_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let file = OsDisk.create_new(&path).unwrap();
+        let parts: Vec<Vec<u8>> = (0..3000u32).map(|i| i.to_be_bytes().to_vec()).collect();
+        let refs: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        file.write_all_at(&[b"head"], 0).unwrap();
+        file.write_all_at(&refs, 4).unwrap();
+        file.sync_data().unwrap();
+        file.drop_cache();
+        assert_eq!(file.len().unwrap(), 4 + 12_000);
+        let mut back = vec![0; 12_000];
+        file.read_exact_at(&mut back, 4).unwrap();
+        assert_eq!(back, parts.concat());
+        assert_eq!(file.read_exact_at(&mut back, 5).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_second_holder_of_the_lock_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        OsDisk.create_new(&path).unwrap();
+        let held = OsDisk.lock(&path).unwrap();
+        assert_eq!(OsDisk.lock(&path).err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        OsDisk.lock(&path).unwrap();
+    }
+
+    #[test]
+    fn an_existing_folder_is_fine_and_a_file_in_its_place_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        OsDisk.create_dir(&dir.path().join("d")).unwrap();
+        OsDisk.create_dir(&dir.path().join("d")).unwrap();
+        OsDisk.create_new(&dir.path().join("f")).unwrap();
+        OsDisk.create_dir(&dir.path().join("f")).unwrap_err();
+        assert!(OsDisk.free_bytes(dir.path()).unwrap() > 0);
+        assert_eq!(OsDisk.list(dir.path()).unwrap(), ["d", "f"]);
+    }
+}
