@@ -1,0 +1,766 @@
+#!/usr/bin/env python3
+"""Proofbook's second verifier: checks receipts, exports and whole data folders, with the standard library alone.
+
+It shares no code with the Proofbook binary. Signatures (Ed25519, ML-DSA-44), the Merkle tree, tlog-tiles, signed notes
+and the zstd format are implemented here from their specifications: RFC 8032, FIPS 204, RFC 6962, C2SP, RFC 8878. What
+is judged and how it is named: docs/formats/verdicts.md. Nothing it reads is executed, trusted or printed raw.
+
+It verifies and does nothing else: it signs nothing, writes nothing, opens no network connection, needs no package.
+
+    proofbook_verify.py proof 7.tlog-proof 7.entry.json --vkey VKEY | --policy FILE
+    proofbook_verify.py entry 7.entry.json
+    proofbook_verify.py tiles DIR --vkey VKEY
+    proofbook_verify.py folder DIR [--pin FILE] [--vkey VKEY ...]
+
+Exit codes: 0 ok, 1 the verifier could not do its work, 2 wrong use, 10 and above: the verdict's.
+As a module: verify_folder(), verify_tiles(), verify_proof(), verify_entry(), each gives a Report.
+"""
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import os
+import re
+import stat
+import struct
+import sys
+import zlib
+from collections import OrderedDict, namedtuple
+
+# Limits: what is larger is refused before it is read or decoded.
+FILE_BYTES_MAX = 1 << 31  # one file of a folder or an export, read whole
+SMALL_FILE_BYTES_MAX = 1 << 20  # FORMAT, LEDGER, keys, .seal, tiles, a policy
+ENTRY_JSON_BYTES_MAX = 16 << 20  # body and leaf, escaped
+NOTE_BYTES_MAX = 65536
+SIGNATURES_MAX = 100
+PROOF_FILE_BYTES_MAX = 256 << 10
+POLICY_BYTES_MAX = 256 << 10
+POLICY_ITEMS_MAX = 128
+PROOF_HASHES_MAX = 63
+LEAF_BYTES_MAX = 65535
+BODY_BYTES_MAX = 8 << 20
+BLOCK_ENTRIES_MAX = 262144
+BUNDLE_BYTES_MAX = 256 * (2 + LEAF_BYTES_MAX)
+BODIES_BYTES_MAX = 256 << 20  # one decoded bundle of bodies
+SIZE_MAX = (1 << 63) - 1
+FINDINGS_MAX = 10000  # a folder that is damaged everywhere need not be listed byte by byte
+FILES_MAX = 4000000
+KEYS_MAX = 100
+
+ABSENT = 0xFFFFFFFF
+
+# Code, exit code, class: docs/formats/verdicts.md, in its order.
+VERDICTS = OrderedDict(
+    (code, (exit_code, kind))
+    for code, exit_code, kind in (
+        ("format-newer", 10, "damage"),
+        ("checkpoint-inconsistent", 11, "damage"),
+        ("rollback", 12, "damage"),
+        ("checkpoint-forged", 13, "damage"),
+        ("key-unknown", 14, "damage"),
+        ("origin-other", 15, "damage"),
+        ("ledger-altered", 16, "damage"),
+        ("keys-altered", 17, "damage"),
+        ("entry-altered", 20, "damage"),
+        ("entry-missing", 21, "damage"),
+        ("body-altered", 22, "damage"),
+        ("body-missing", 23, "damage"),
+        ("tags-altered", 24, "damage"),
+        ("tile-altered", 25, "damage"),
+        ("manifest-altered", 26, "damage"),
+        ("wal-altered", 27, "damage"),
+        ("checkpoint-altered", 28, "damage"),
+        ("pin-altered", 29, "damage"),
+        ("file-altered", 30, "damage"),
+        ("file-missing", 31, "damage"),
+        ("file-unknown", 32, "damage"),
+        ("proof-malformed", 40, "damage"),
+        ("proof-wrong", 41, "damage"),
+        ("torn-tail", 0, "explained"),
+        ("checkpoint-missing", 0, "explained"),
+        ("unsigned-tail", 0, "explained"),
+        ("unfinished", 0, "explained"),
+        ("ok", 0, "ok"),
+        ("own-keys", 0, "note"),
+        ("no-pin", 0, "note"),
+        ("unwitnessed", 0, "note"),
+        ("body-withheld", 0, "note"),
+    )
+)
+_RANK = {code: rank for rank, code in enumerate(VERDICTS)}
+
+
+class Finding(namedtuple("Finding", "code ledger file bytes entries detail")):
+    """One finding. `bytes` and `entries` are half-open ranges or None; `detail` is for people."""
+
+    __slots__ = ()
+
+    def as_json(self):
+        return {
+            "code": self.code,
+            "ledger": self.ledger,
+            "file": self.file,
+            "bytes": list(self.bytes) if self.bytes else None,
+            "entries": list(self.entries) if self.entries else None,
+            "detail": self.detail,
+        }
+
+
+class Report:
+    """All findings of one verification, in the order they were made."""
+
+    def __init__(self):
+        self.findings = []
+        self.notes = []
+        self.ledgers = []
+        self.dropped = 0
+
+    def add(self, code, file, byte_range=None, entries=None, detail="", ledger=None):
+        if len(self.findings) >= FINDINGS_MAX:
+            self.dropped += 1
+            return
+        self.findings.append(Finding(code, ledger, file, byte_range, entries, detail))
+
+    def note(self, code):
+        if code not in self.notes:
+            self.notes.append(code)
+
+    @property
+    def verdict(self):
+        codes = [finding.code for finding in self.findings]
+        return min(codes, key=_RANK.__getitem__) if codes else "ok"
+
+    @property
+    def exit(self):
+        return VERDICTS[self.verdict][0]
+
+    def damaged(self):
+        return any(VERDICTS[finding.code][1] == "damage" for finding in self.findings)
+
+    def as_json(self):
+        return {
+            "verdict": self.verdict,
+            "exit": self.exit,
+            "findings": [finding.as_json() for finding in self.findings],
+            "notes": self.notes,
+            "ledgers": self.ledgers,
+        }
+
+
+class Malformed(Exception):
+    """Bytes that are not what their format says."""
+
+
+class TooLarge(Exception):
+    """An input above a named limit: the verifier does not read it."""
+
+
+def terminal_safe(text):
+    """`text` with everything escaped that could steer a terminal or reorder what is shown."""
+    out = []
+    for char in text:
+        code = ord(char)
+        bidi = 0x200B <= code <= 0x200F or 0x2028 <= code <= 0x202E or 0x2060 <= code <= 0x206F
+        tag = code in (0x061C, 0xFEFF) or 0xD800 <= code <= 0xDFFF or 0xE0000 <= code <= 0xE007F
+        if code < 0x20 or 0x7F <= code <= 0x9F or bidi or tag:
+            out.append("\\u{%x}" % code)
+        else:
+            out.append(char)
+    return "".join(out)
+
+
+# Encodings.
+
+
+def sha256(*parts):
+    """SHA-256 of the parts one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def b64(data):
+    return base64.b64encode(data).decode("ascii")
+
+
+def from_b64(text):
+    """RFC 4648 section 4, padded, canonical: one value has one form."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("not base64") from None
+    if b64(data) != text:
+        raise Malformed("not canonical base64")
+    return data
+
+
+def from_b64_hash(text):
+    data = from_b64(text) if len(text) == 44 else b""
+    if len(data) != 32:
+        raise Malformed("not a hash in base64")
+    return data
+
+
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+
+
+def from_decimal(text):
+    """A number below 2^63 without leading zeros."""
+    if not _DECIMAL.match(text):
+        raise Malformed("not a decimal number")
+    value = int(text)
+    if value > SIZE_MAX:
+        raise Malformed("the number is 2^63 or more")
+    return value
+
+
+def from_hex64(text):
+    if not _HEX64.match(text):
+        raise Malformed("not 64 lower-case hex digits")
+    return bytes.fromhex(text)
+
+
+def strict_json(data, depth_max=64):
+    """A JSON value from UTF-8 bytes: no duplicate keys, no NaN, no lone surrogates, bounded depth."""
+
+    def pairs(items):
+        result = OrderedDict(items)
+        if len(result) != len(items):
+            raise Malformed("a key stands twice")
+        return result
+
+    def constant(_):
+        raise Malformed("not a JSON number")
+
+    depth = worst = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data, re.DOTALL):
+        first = data[token.start()]
+        if first in b"[{":
+            depth += 1
+            worst = max(worst, depth)
+        elif first in b"]}":
+            depth -= 1
+    if worst > depth_max:
+        raise Malformed("nested too deep")
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+    except (ValueError, RecursionError):
+        raise Malformed("not JSON") from None
+    if "\\u" in text:
+        _no_surrogates(value)
+    return value
+
+
+def _no_surrogates(value):
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            try:
+                item.encode("utf-8")
+            except UnicodeEncodeError:
+                raise Malformed("a lone surrogate") from None
+        elif isinstance(item, dict):
+            stack.extend(item.keys())
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+# Merkle tree, RFC 6962 section 2.1.
+
+EMPTY_ROOT = sha256(b"")
+
+
+def leaf_hash(entry):
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left, right):
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def verify_inclusion(leaf, index, size, proof, root):
+    """RFC 6962 section 2.1.1: whether `proof` leads from the leaf hash at `index` to the root of `size` leaves."""
+    if not 0 <= index < size <= SIZE_MAX or len(proof) > PROOF_HASHES_MAX:
+        return False
+    at, last, value = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            value = node_hash(sibling, value)
+            while at & 1 == 0 and at != 0:
+                at >>= 1
+                last >>= 1
+        else:
+            value = node_hash(value, sibling)
+        at >>= 1
+        last >>= 1
+    return last == 0 and value == root
+
+
+def verify_consistency(old, new, proof, old_root, new_root):
+    """RFC 6962 section 2.1.2: whether the tree of size `old` is a prefix of that of size `new`."""
+    if not 0 <= old <= new <= SIZE_MAX or len(proof) > PROOF_HASHES_MAX:
+        return False
+    if old == new:
+        return not proof and old_root == new_root and (old != 0 or old_root == EMPTY_ROOT)
+    if old == 0:
+        return not proof and old_root == EMPTY_ROOT
+    hashes = list(proof)
+    if old & (old - 1) == 0:
+        hashes.insert(0, old_root)
+    if not hashes:
+        return False
+    at, last = old - 1, new - 1
+    while at & 1:
+        at >>= 1
+        last >>= 1
+    first = second = hashes[0]
+    for value in hashes[1:]:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            first = node_hash(value, first)
+            second = node_hash(value, second)
+            while at & 1 == 0 and at != 0:
+                at >>= 1
+                last >>= 1
+        else:
+            second = node_hash(second, value)
+        at >>= 1
+        last >>= 1
+    return last == 0 and first == old_root and second == new_root
+
+
+class Tree:
+    """Leaf hashes with all complete subtrees, so that the root of every size reached can be told."""
+
+    def __init__(self):
+        self.levels = [[]]
+
+    @property
+    def size(self):
+        return len(self.levels[0])
+
+    def push(self, leaf):
+        levels, level, value = self.levels, 0, leaf
+        levels[0].append(value)
+        while len(levels[level]) & 1 == 0:
+            left = levels[level][-2]
+            value = hashlib.sha256(b"\x01" + left + value).digest()
+            level += 1
+            if level == len(levels):
+                levels.append([])
+            levels[level].append(value)
+
+    def frontier(self, size):
+        """The complete subtrees of the tree of `size`, largest first."""
+        hashes, start = [], 0
+        for level in range(size.bit_length() - 1, -1, -1):
+            if size >> level & 1:
+                hashes.append(self.levels[level][start >> level])
+                start += 1 << level
+        return hashes
+
+    def root(self, size):
+        return fold(self.frontier(size))
+
+    def node(self, level, index):
+        return self.levels[level][index]
+
+
+def fold(frontier):
+    """The root over complete subtrees, largest first."""
+    if not frontier:
+        return EMPTY_ROOT
+    value = frontier[-1]
+    for left in reversed(frontier[:-1]):
+        value = node_hash(left, value)
+    return value
+
+
+# tlog-tiles: paths and bundles.
+
+
+def tile_number(index):
+    """`1234067` as `x001/x234/067`."""
+    text = "%03d" % (index % 1000)
+    index //= 1000
+    while index:
+        text = "x%03d/%s" % (index % 1000, text)
+        index //= 1000
+    return text
+
+
+def tile_path(kind, index, width=256):
+    """`kind` is `tile/<level>`, `tile/entries` or `bodies`."""
+    partial = ".p/%d" % width if width != 256 else ""
+    return "%s/%s%s" % (kind, tile_number(index), partial)
+
+
+def tiles_of(size):
+    """(level, index, width) of each hash tile that a log of `size` has."""
+    level = 0
+    while size >> (8 * level):
+        count = size >> (8 * level)
+        for index in range(count >> 8):
+            yield level, index, 256
+        if count & 255:
+            yield level, count >> 8, count & 255
+        level += 1
+
+
+def decode_bundle(data, count):
+    """Exactly `count` entries of an entry bundle: `u16be length || entry`."""
+    entries, at = [], 0
+    for _ in range(count):
+        if at + 2 > len(data):
+            raise Malformed("the bundle ends too early")
+        end = at + 2 + (data[at] << 8 | data[at + 1])
+        if end > len(data):
+            raise Malformed("the bundle ends inside an entry")
+        entries.append(data[at + 2 : end])
+        at = end
+    if at != len(data):
+        raise Malformed("bytes behind the last entry of the bundle")
+    return entries
+
+
+def decode_bodies(data, count):
+    """Exactly `count` bodies: `u32be length || body`; None where absent."""
+    bodies, at = [], 0
+    for _ in range(count):
+        if at + 4 > len(data):
+            raise Malformed("the bodies end too early")
+        length = int.from_bytes(data[at : at + 4], "big")
+        at += 4
+        if length == ABSENT:
+            bodies.append(None)
+            continue
+        if at + length > len(data):
+            raise Malformed("the bodies end inside a body")
+        bodies.append(data[at : at + length])
+        at += length
+    if at != len(data):
+        raise Malformed("bytes behind the last body")
+    return bodies
+
+
+# Ed25519, RFC 8032 section 5.1, strict: canonical encodings, S below L, no point of small order, no cofactor.
+
+_P = 2**255 - 19
+_L = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_D2 = 2 * _D % _P
+_SQRT_M1 = pow(2, (_P - 1) // 4, _P)
+_IDENTITY = (0, 1, 1, 0)
+
+
+def _point_add(a, b):
+    x1, y1, z1, t1 = a
+    x2, y2, z2, t2 = b
+    p = (y1 - x1) * (y2 - x2) % _P
+    q = (y1 + x1) * (y2 + x2) % _P
+    c = t1 * _D2 % _P * t2 % _P
+    d = 2 * z1 * z2 % _P
+    e, f, g, h = q - p, d - c, d + c, q + p
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _point_double(a):
+    x1, y1, z1, _ = a
+    xx = x1 * x1 % _P
+    yy = y1 * y1 % _P
+    h = xx + yy
+    e = h - (x1 + y1) * (x1 + y1) % _P
+    g = xx - yy
+    f = 2 * z1 * z1 % _P + g
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _decompress(data):
+    """The point of a canonical encoding, or None."""
+    y = int.from_bytes(data, "little")
+    sign = y >> 255
+    y &= (1 << 255) - 1
+    if y >= _P:
+        return None
+    yy = y * y % _P
+    u, v = (yy - 1) % _P, (_D * yy + 1) % _P
+    x = u * pow(v, 3, _P) % _P * pow(u * pow(v, 7, _P), (_P - 5) // 8, _P) % _P
+    check = v * x * x % _P
+    if check == _P - u or (u == 0 and check == 0):
+        x = x * _SQRT_M1 % _P if u else 0
+    elif check != u:
+        return None
+    if x == 0 and sign:
+        return None
+    if x & 1 != sign:
+        x = _P - x
+    return x, y, 1, x * y % _P
+
+
+def _compress(point):
+    x, y, z, _ = point
+    inverse = pow(z, _P - 2, _P)
+    x, y = x * inverse % _P, y * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def _small_order(point):
+    for _ in range(3):
+        point = _point_double(point)
+    return point[0] == 0 and point[1] == point[2]
+
+
+def _nibble_table(point):
+    table = [_IDENTITY, point]
+    for _ in range(14):
+        table.append(_point_add(table[-1], point))
+    return table
+
+
+_BASE = _decompress(bytes.fromhex("58" + "66" * 31))
+_BASE_TABLE = _nibble_table(_BASE)
+_KEY_TABLES = OrderedDict()
+
+
+def _ed25519_key(key):
+    """Table of multiples of minus the key's point; None for a key that is no key."""
+    if key not in _KEY_TABLES:
+        point = _decompress(key) if len(key) == 32 else None
+        table = None
+        if point is not None and not _small_order(point):
+            x, y, z, t = point
+            table = _nibble_table((_P - x, y, z, _P - t))
+        if len(_KEY_TABLES) >= 256:
+            _KEY_TABLES.popitem(last=False)
+        _KEY_TABLES[key] = table
+    return _KEY_TABLES[key]
+
+
+def ed25519_verify(key, message, signature):
+    """Whether `signature` over `message` is by `key`."""
+    table = _ed25519_key(key)
+    if table is None or len(signature) != 64:
+        return False
+    r_bytes, s = signature[:32], int.from_bytes(signature[32:], "little")
+    if s >= _L:
+        return False
+    r_point = _decompress(r_bytes)
+    if r_point is None or _small_order(r_point):
+        return False
+    k = int.from_bytes(hashlib.sha512(r_bytes + key + message).digest(), "little") % _L
+    point = _IDENTITY
+    for shift in range(252, -1, -4):
+        if shift != 252:
+            point = _point_double(_point_double(_point_double(_point_double(point))))
+        nibble = s >> shift & 15
+        if nibble:
+            point = _point_add(point, _BASE_TABLE[nibble])
+        nibble = k >> shift & 15
+        if nibble:
+            point = _point_add(point, table[nibble])
+    return _compress(point) == r_bytes
+
+
+# ML-DSA-44, FIPS 204: verification, pure, empty context.
+
+_Q = 8380417
+_GAMMA1 = 1 << 17
+_GAMMA2 = (_Q - 1) // 88
+_BETA = 78
+_OMEGA = 80
+_TAU = 39
+ML_DSA_KEY_BYTES = 1312
+ML_DSA_SIGNATURE_BYTES = 2420
+
+
+def _zetas():
+    values = []
+    for index in range(256):
+        reverse = int("{:08b}".format(index)[::-1], 2)
+        values.append(pow(1753, reverse, _Q))
+    return values
+
+
+_ZETAS = _zetas()
+_INV256 = pow(256, _Q - 2, _Q)
+
+
+def _ntt(poly):
+    """FIPS 204 algorithm 41."""
+    w, k, length = list(poly), 0, 128
+    while length >= 1:
+        for start in range(0, 256, 2 * length):
+            k += 1
+            zeta = _ZETAS[k]
+            for j in range(start, start + length):
+                t = zeta * w[j + length] % _Q
+                w[j + length] = w[j] - t
+                w[j] = w[j] + t
+        length >>= 1
+    return [value % _Q for value in w]
+
+
+def _ntt_inverse(poly):
+    """FIPS 204 algorithm 42."""
+    w, k, length = list(poly), 256, 1
+    while length < 256:
+        for start in range(0, 256, 2 * length):
+            k -= 1
+            zeta = _Q - _ZETAS[k]
+            for j in range(start, start + length):
+                t = w[j]
+                w[j] = t + w[j + length]
+                w[j + length] = zeta * (t - w[j + length]) % _Q
+        length <<= 1
+    return [value * _INV256 % _Q for value in w]
+
+
+def _rej_ntt_poly(seed):
+    """FIPS 204 algorithm 30."""
+    wanted = 840
+    while True:
+        stream = hashlib.shake_128(seed).digest(wanted)
+        poly = []
+        for at in range(0, wanted, 3):
+            value = stream[at] | stream[at + 1] << 8 | (stream[at + 2] & 127) << 16
+            if value < _Q:
+                poly.append(value)
+                if len(poly) == 256:
+                    return poly
+        wanted *= 2
+
+
+def _bits(data, width, count):
+    number, mask = int.from_bytes(data, "little"), (1 << width) - 1
+    values = []
+    # Eight values at a time: shifting the whole number for each value would take quadratic time.
+    step = width * 8
+    for group in range(0, count, 8):
+        part = int.from_bytes(data[group // 8 * width : (group // 8 + 1) * width], "little")
+        values.extend(part >> shift & mask for shift in range(0, step, width))
+    assert count % 8 == 0 and number.bit_length() <= width * count
+    return values
+
+
+_ML_DSA_KEYS = OrderedDict()
+
+
+def _ml_dsa_key(key):
+    """(tr, A in NTT form, t1 * 2^13 in NTT form)"""
+    if key not in _ML_DSA_KEYS:
+        rho = key[:32]
+        matrix = [[_rej_ntt_poly(rho + bytes((s, r))) for s in range(4)] for r in range(4)]
+        t1 = []
+        for row in range(4):
+            part = key[32 + 320 * row : 352 + 320 * row]
+            t1.append(_ntt([value << 13 for value in _bits(part, 10, 256)]))
+        if len(_ML_DSA_KEYS) >= 64:
+            _ML_DSA_KEYS.popitem(last=False)
+        _ML_DSA_KEYS[key] = (hashlib.shake_256(key).digest(64), matrix, t1)
+    return _ML_DSA_KEYS[key]
+
+
+def _hint_decode(data):
+    """FIPS 204 algorithm 21; None where malformed."""
+    rows, at = [], 0
+    for row in range(4):
+        end = data[_OMEGA + row]
+        if end < at or end > _OMEGA:
+            return None
+        places = data[at:end]
+        if any(a >= b for a, b in zip(places, places[1:])):
+            return None
+        rows.append(set(places))
+        at = end
+    return rows if not any(data[at:_OMEGA]) else None
+
+
+def _sample_in_ball(seed):
+    """FIPS 204 algorithm 29."""
+    wanted = 272
+    while True:
+        stream = hashlib.shake_256(seed).digest(wanted)
+        signs, at, poly = int.from_bytes(stream[:8], "little"), 8, [0] * 256
+        for i in range(256 - _TAU, 256):
+            while at < wanted and stream[at] > i:
+                at += 1
+            if at == wanted:
+                break
+            j = stream[at]
+            at += 1
+            poly[i] = poly[j]
+            poly[j] = 1 - 2 * (signs >> (i + _TAU - 256) & 1)
+        else:
+            return poly
+        wanted *= 2
+
+
+def _use_hint(hinted, value):
+    """FIPS 204 algorithm 40, gamma2 = (q - 1) / 88."""
+    low = value % (2 * _GAMMA2)
+    if low > _GAMMA2:
+        low -= 2 * _GAMMA2
+    if value - low == _Q - 1:
+        high, low = 0, low - 1
+    else:
+        high = (value - low) // (2 * _GAMMA2)
+    if not hinted:
+        return high
+    return (high + 1) % 44 if low > 0 else (high - 1) % 44
+
+
+def ml_dsa_44_verify(key, message, signature):
+    """FIPS 204 algorithms 3 and 8 with an empty context."""
+    if len(key) != ML_DSA_KEY_BYTES or len(signature) != ML_DSA_SIGNATURE_BYTES:
+        return False
+    commitment = signature[:32]
+    hints = _hint_decode(signature[32 + 4 * 576 :])
+    if hints is None:
+        return False
+    z = []
+    for row in range(4):
+        part = signature[32 + 576 * row : 608 + 576 * row]
+        poly = [_GAMMA1 - value for value in _bits(part, 18, 256)]
+        if max(poly) >= _GAMMA1 - _BETA or min(poly) <= _BETA - _GAMMA1:
+            return False
+        z.append(_ntt(poly))
+    tr, matrix, t1 = _ml_dsa_key(key)
+    mu = hashlib.shake_256(tr + b"\x00\x00" + message).digest(64)
+    challenge = _ntt(_sample_in_ball(commitment))
+    encoded = bytearray()
+    for row in range(4):
+        a0, a1, a2, a3 = matrix[row]
+        product = [
+            b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3 - c * t
+            for b0, b1, b2, b3, y0, y1, y2, y3, c, t in zip(a0, a1, a2, a3, z[0], z[1], z[2], z[3], challenge, t1[row])
+        ]
+        hinted = hints[row]
+        high = [_use_hint(i in hinted, value) for i, value in enumerate(_ntt_inverse(product))]
+        for at in range(0, 256, 4):
+            packed = high[at] | high[at + 1] << 6 | high[at + 2] << 12 | high[at + 3] << 18
+            encoded += packed.to_bytes(3, "little")
+    return hashlib.shake_256(mu + bytes(encoded)).digest(32) == commitment
+
+
+# Results of signature checks by (kind, key, message digest, signature): tamper loops ask for the same again and again.
+_VERIFIED = OrderedDict()
+_VERIFIED_MAX = 65536
+
+
+def _verified(verify, key, message, signature):
+    asked = (verify, key, hashlib.sha256(message).digest(), signature)
+    if asked not in _VERIFIED:
+        if len(_VERIFIED) >= _VERIFIED_MAX:
+            _VERIFIED.popitem(last=False)
+        _VERIFIED[asked] = verify(key, message, signature)
+    return _VERIFIED[asked]
