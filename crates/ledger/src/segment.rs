@@ -243,9 +243,13 @@ mod tests {
     fn names_are_exact() {
         assert_eq!(name(255), "00000000000000ff.wal");
         assert_eq!(number_of("00000000000000ff.wal"), Some(255));
-        for bad in
-            ["0000000000000000.wal", "00000000000000FF.wal", "ff.wal", "00000000000000ff.wal.tmp", "+0000000000000ff.wal"]
-        {
+        for bad in [
+            "0000000000000000.wal",
+            "00000000000000FF.wal",
+            "ff.wal",
+            "00000000000000ff.wal.tmp",
+            "+0000000000000ff.wal",
+        ] {
             assert_eq!(number_of(bad), None, "{bad}");
         }
     }

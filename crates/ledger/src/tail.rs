@@ -243,7 +243,8 @@ impl Tail {
             let block_end = self.blocks.get(at).map_or(self.size(), |b| b.first);
             while end < block_end.min(range.end) && bytes < bytes_max {
                 let Some(spot) = self.spot(end) else { return end };
-                let stop = if end + 1 == block_end { Some(block.payload_bytes) } else { self.spot(end + 1).map(|s| s.at) };
+                let stop =
+                    if end + 1 == block_end { Some(block.payload_bytes) } else { self.spot(end + 1).map(|s| s.at) };
                 bytes += u64::from(stop.unwrap_or(spot.at).saturating_sub(spot.at));
                 end += 1;
             }

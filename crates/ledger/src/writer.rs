@@ -1,0 +1,419 @@
+//! The sequencer's core: settles duplicates, builds one block, writes it once, syncs it once, applies it.
+//!
+//! A plain object over `Disk`: no thread, no queue, no clock of its own, so that a simulator can drive it. Signs
+//! nothing: what lies on disk is read again by the publisher.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tlog::{Frontier, Hash, leaf_hash};
+
+use crate::config::{Config, Stage};
+use crate::durable::Disk;
+use crate::error::OpenError;
+use crate::frame::{BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest, ROW_BYTES, Row, SegmentHeader};
+use crate::frame::{chain_after, sha256};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, BODY_BYTES_MAX};
+use crate::limits::{LEAF_BYTES_MAX, READ_BYTES_MAX};
+use crate::segment::{self, SegmentFile};
+use crate::tail::Tail;
+use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Outcome, STAMP_BYTES, Stamp, Tags};
+use crate::{Corrupt, ReadError};
+
+/// What a writer needs from outside.
+#[derive(Clone)]
+pub struct Setup {
+    /// File calls.
+    pub disk: Arc<dyn Disk>,
+    /// The folder `wal/` of the ledger; must exist.
+    pub wal: PathBuf,
+    /// SHA-256 of the file `LEDGER`.
+    pub about: [u8; 32],
+    /// Leaf and body, or leaf alone.
+    pub kind: Kind,
+    /// Settings.
+    pub config: Config,
+    /// Nanoseconds since 1970.
+    pub clock: Clock,
+    /// Text for the slot that a leaf left empty.
+    pub stamp: Stamp,
+    /// The digest that a leaf names for its body.
+    pub body_digest: BodyDigest,
+}
+
+/// Refuses a batch that breaks a limit or holds a body that is not the one its leaf names. Meant for the thread that
+/// made the batch; the writer runs it again, so that no flipped byte is ever written as true.
+///
+/// # Errors
+/// `Refused`.
+pub fn check_batch(kind: Kind, body_digest: &BodyDigest, batch: &Batch) -> Result<(), AppendError> {
+    let no = |what| Err(AppendError::Refused(what));
+    if batch.entries.is_empty() || batch.entries.len() > BATCH_ENTRIES_MAX || batch.payload.len() > BATCH_BYTES_MAX {
+        return no("a batch is empty, or over its limit of entries or bytes");
+    }
+    let mut rest = batch.payload.as_slice();
+    for entry in &batch.entries {
+        if entry.leaf_bytes == 0 || entry.leaf_bytes > LEAF_BYTES_MAX {
+            return no("a leaf has no byte or more than 65535");
+        }
+        if entry.body_bytes.is_some_and(|n| n > BODY_BYTES_MAX) {
+            return no("a body is over its limit");
+        }
+        let Some((leaf, after)) = rest.split_at_checked(entry.leaf_bytes as usize) else {
+            return no("the payload ends within a leaf");
+        };
+        let slot_end = entry.stamp_at.map_or(0, |at| u64::from(at) + STAMP_BYTES as u64);
+        if slot_end > leaf.len() as u64 {
+            return no("the slot for the time lies outside of its leaf");
+        }
+        rest = after;
+        let named = if kind == Kind::Audit { body_digest(leaf) } else { None };
+        let found = match entry.body_bytes {
+            None => None,
+            Some(_) if kind == Kind::Raw => return no("a raw ledger takes no bodies"),
+            Some(n) => {
+                let Some((body, after)) = rest.split_at_checked(n as usize) else {
+                    return no("the payload ends within a body");
+                };
+                rest = after;
+                Some(sha256(&[body]))
+            }
+        };
+        if named != found {
+            return no("a body is not the one that its leaf names");
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { no("the payload is longer than its entries") }
+}
+
+/// The one writer of a ledger.
+pub struct Writer {
+    setup: Setup,
+    frontier: Frontier,
+    chain: Digest,
+    received_at: u64,
+    segment: Arc<SegmentFile>,
+    offset: u64,
+    tail: Tail,
+    poisoned: Option<String>,
+}
+
+/// Where recovery hands over to the writer.
+pub(crate) struct Start {
+    pub(crate) frontier: Frontier,
+    pub(crate) chain: Digest,
+    pub(crate) received_at: u64,
+    pub(crate) segment: Arc<SegmentFile>,
+    pub(crate) offset: u64,
+    pub(crate) tail: Tail,
+}
+
+/// A block that is ready to be written: pure preparation, nothing on disk yet.
+struct Block {
+    header: [u8; BLOCK_HEADER_BYTES],
+    table: Vec<u8>,
+    payloads: Vec<Vec<u8>>,
+    commit: [u8; COMMIT_BYTES],
+    rows: Vec<Row>,
+    hashes: Vec<Hash>,
+    frontier: Frontier,
+    chain: Digest,
+    received_at: u64,
+    payload_bytes: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(setup: Setup, start: Start) -> Writer {
+        let Start { frontier, chain, received_at, segment, offset, tail } = start;
+        Writer { setup, frontier, chain, received_at, segment, offset, tail, poisoned: None }
+    }
+
+    /// Entries that are durable.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Root over them.
+    pub fn root(&self) -> Hash {
+        self.frontier.root()
+    }
+
+    /// Bytes in unsealed segments.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.tail.backlog_bytes()
+    }
+
+    /// Appends the batches in one block: each batch whole or not at all. Returned = synced.
+    ///
+    /// # Errors
+    /// `Refused` (nothing of any batch was appended), `Busy`, `DiskLow`, `Poisoned` (the fate of this block is
+    /// unknown until a restart has verified the disk).
+    pub fn commit(&mut self, batches: Vec<Batch>) -> Result<Vec<Committed>, AppendError> {
+        if let Some(why) = &self.poisoned {
+            return Err(AppendError::Poisoned(why.clone()));
+        }
+        self.admit(&batches)?;
+        // From here on a panic or an early return leaves the writer poisoned.
+        self.poisoned = Some("an earlier commit did not come to its end".to_owned());
+        let (outcomes, kept) = self.settle(batches);
+        let Some(block) = self.build(kept) else {
+            // Nothing but duplicates and conflicts: nothing to write, all of it durable already.
+            self.poisoned = None;
+            return Ok(self.answers(outcomes, self.received_at));
+        };
+        match self.write(&block) {
+            Ok(()) => {}
+            Err(why) => {
+                self.poisoned = Some(why.clone());
+                return Err(AppendError::Poisoned(why));
+            }
+        }
+        self.apply(block);
+        self.poisoned = None;
+        Ok(self.answers(outcomes, self.received_at))
+    }
+
+    fn admit(&self, batches: &[Batch]) -> Result<(), AppendError> {
+        let entries: usize = batches.iter().map(|b| b.entries.len()).sum();
+        let bytes: usize = batches.iter().map(|b| b.payload.len()).sum();
+        if entries > BLOCK_ENTRIES_MAX as usize || bytes as u64 > BLOCK_BYTES_MAX {
+            return Err(AppendError::Refused("the batches are more than one block may hold"));
+        }
+        for batch in batches {
+            check_batch(self.setup.kind, &self.setup.body_digest, batch)?;
+        }
+        if self.backlog_bytes() >= self.setup.config.backlog_bytes_max {
+            return Err(AppendError::Busy("the unsealed backlog is at its cap"));
+        }
+        match self.setup.disk.free_bytes(&self.setup.wal) {
+            Ok(free) if free < self.setup.config.disk_low_bytes => Err(AppendError::DiskLow),
+            // A disk that cannot say how full it is will say so at the write.
+            _ => Ok(()),
+        }
+    }
+
+    /// Decides what is new, a duplicate or a conflict, within the block too, and keeps what is new.
+    fn settle(&self, batches: Vec<Batch>) -> (Vec<Vec<Outcome>>, Vec<Batch>) {
+        let mut next = self.size();
+        let mut in_block: HashMap<[u8; 16], (u64, Tags)> = HashMap::new();
+        let mut outcomes = Vec::with_capacity(batches.len());
+        let mut kept = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            let mut answers = Vec::with_capacity(batch.entries.len());
+            let mut keep = Vec::with_capacity(batch.entries.len());
+            for entry in &batch.entries {
+                let first = if self.setup.kind == Kind::Raw { None } else { self.first_of(&in_block, entry) };
+                let answer = match first {
+                    None => Outcome::Appended { index: next, leaf_hash: Hash([0; 32]) },
+                    Some((index, tags)) if tags.content == entry.tags.content => {
+                        Outcome::Duplicate { index, leaf_hash: self.tail.hash(index).unwrap_or(Hash([0; 32])) }
+                    }
+                    Some((index, _)) => Outcome::Conflict { index },
+                };
+                let new = matches!(answer, Outcome::Appended { .. });
+                if new {
+                    if self.setup.kind == Kind::Audit {
+                        in_block.insert(entry.tags.identity, (next, entry.tags));
+                    }
+                    next += 1;
+                }
+                keep.push(new);
+                answers.push(answer);
+            }
+            drop_others(&mut batch, &keep);
+            outcomes.push(answers);
+            kept.push(batch);
+        }
+        (outcomes, kept)
+    }
+
+    fn first_of(
+        &self,
+        in_block: &HashMap<[u8; 16], (u64, Tags)>,
+        entry: &crate::types::NewEntry,
+    ) -> Option<(u64, Tags)> {
+        if entry.fresh {
+            return None;
+        }
+        let earlier = self.tail.find(&entry.tags.identity).and_then(|i| Some((i, self.tail.tags(i)?)));
+        earlier.or_else(|| in_block.get(&entry.tags.identity).copied())
+    }
+
+    /// Stamps, hashes, extends the tree on a copy. `None` where nothing is left to append.
+    fn build(&self, batches: Vec<Batch>) -> Option<Block> {
+        let received_at = (self.setup.clock)().max(self.received_at);
+        let text = (self.setup.stamp)(received_at);
+        let mut rows = Vec::new();
+        let mut hashes = Vec::new();
+        let mut payloads = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            let mut at = 0;
+            for entry in &batch.entries {
+                let leaf_end = at + entry.leaf_bytes as usize;
+                if let Some(slot) = entry.stamp_at {
+                    let from = at + slot as usize;
+                    batch.payload.get_mut(from..from + STAMP_BYTES)?.copy_from_slice(&text);
+                }
+                hashes.push(leaf_hash(batch.payload.get(at..leaf_end)?));
+                rows.push(Row::of(entry));
+                at = leaf_end + entry.body_bytes.unwrap_or(0) as usize;
+            }
+            self.setup.config.fault(Stage::PayloadBeforeWrite, &mut batch.payload);
+            payloads.push(batch.payload);
+        }
+        if rows.is_empty() {
+            return None;
+        }
+        for hash in &mut hashes {
+            self.setup.config.fault(Stage::LeafHashes, &mut hash.0);
+        }
+        let mut frontier = self.frontier.clone();
+        frontier.extend(&hashes);
+        let mut root = frontier.root();
+        self.setup.config.fault(Stage::Root, &mut root.0);
+        let payload_bytes = payloads.iter().map(|p| p.len() as u64).sum();
+        let header = BlockHeader {
+            count: u32::try_from(rows.len()).ok()?,
+            payload_bytes,
+            first: self.size(),
+            received_at,
+            chain: self.chain,
+        }
+        .encode();
+        let table: Vec<u8> = rows.iter().flat_map(Row::encode).collect();
+        let chain = chain_after(&header, &table, frontier.size(), &root);
+        let commit = Commit { size: frontier.size(), root, received_at, chain }.encode();
+        Some(Block { header, table, payloads, commit, rows, hashes, frontier, chain, received_at, payload_bytes })
+    }
+
+    /// The commit protocol. The error says which call failed; whoever gets it must poison.
+    fn write(&mut self, block: &Block) -> Result<(), String> {
+        if self.offset >= self.setup.config.segment_bytes {
+            self.roll().map_err(|e| format!("a new segment: {e}"))?;
+        }
+        let mut parts: Vec<&[u8]> = vec![&block.header, &block.table];
+        parts.extend(block.payloads.iter().map(Vec::as_slice));
+        parts.push(&block.commit);
+        // Crash: nothing on disk, nothing promised.
+        let path = self.segment.path.display();
+        self.segment.file.write_all_at(&parts, self.offset).map_err(|e| format!("write {path}: {e}"))?;
+        // Crash: torn tail, unacknowledged; recovery leaves it behind in a new segment.
+        self.segment.file.sync_data().map_err(|e| format!("fdatasync {path}: {e}"))?;
+        // COMMIT POINT. Crash: the entries exist; a resent event gets the same index.
+        Ok(())
+    }
+
+    /// Closes the segment and goes on in a new one that names where this one ends.
+    fn roll(&mut self) -> Result<(), OpenError> {
+        let header = SegmentHeader {
+            number: self.segment.number + 1,
+            previous_end: self.offset,
+            size: self.size(),
+            root: self.root(),
+            chain: self.chain,
+            about: self.setup.about,
+            created_at: (self.setup.clock)(),
+        };
+        let made = segment::create(&*self.setup.disk, &self.setup.wal, &header)?;
+        self.segment = Arc::new(made);
+        self.offset = crate::frame::SEGMENT_HEADER_BYTES as u64;
+        self.tail.push_segment(Arc::clone(&self.segment), self.size(), self.offset);
+        Ok(())
+    }
+
+    /// Makes the block part of what is known. Recovery feeds the same tail by the same call.
+    fn apply(&mut self, block: Block) {
+        let payload_at = self.offset + (BLOCK_HEADER_BYTES + block.rows.len() * ROW_BYTES) as u64;
+        let end = payload_at + block.payload_bytes + COMMIT_BYTES as u64;
+        self.tail.push_block(self.frontier.size(), payload_at, end, block.rows.iter(), &block.hashes);
+        self.offset = end;
+        self.frontier = block.frontier;
+        self.chain = block.chain;
+        self.received_at = block.received_at;
+    }
+
+    fn answers(&self, outcomes: Vec<Vec<Outcome>>, received_at: u64) -> Vec<Committed> {
+        let known = |index: u64| self.tail.hash(index).unwrap_or(Hash([0; 32]));
+        let fill = |outcome: Outcome| match outcome {
+            Outcome::Appended { index, .. } => Outcome::Appended { index, leaf_hash: known(index) },
+            Outcome::Duplicate { index, .. } => Outcome::Duplicate { index, leaf_hash: known(index) },
+            conflict @ Outcome::Conflict { .. } => conflict,
+        };
+        let size = self.size();
+        let all = outcomes.into_iter().map(|o| o.into_iter().map(fill).collect());
+        all.map(|outcomes| Committed { received_at, size, outcomes }).collect()
+    }
+
+    /// Stored entries of a range, cut at `READ_BYTES_MAX` bytes (at least one); read from disk.
+    ///
+    /// # Errors
+    /// `BeyondTree`, `Io`, `Corrupt`.
+    pub fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Entry>, ReadError> {
+        let beyond = ReadError::BeyondTree { asked: range.end, size: self.size() };
+        if range.end > self.size() || range.start >= range.end {
+            return Err(beyond);
+        }
+        let end = self.tail.fitting(range.clone(), READ_BYTES_MAX);
+        let pieces = self.tail.pieces(range.start..end).ok_or(beyond)?;
+        let mut index = range.start;
+        let mut entries = Vec::new();
+        for piece in pieces {
+            let path = &piece.segment.path;
+            let mut bytes = vec![0; piece.bytes];
+            piece.segment.file.read_exact_at(&mut bytes, piece.offset).map_err(ReadError::io("read", path))?;
+            let mut rest = bytes.as_slice();
+            for (leaf, body) in piece.lengths {
+                let short = || Corrupt::at(path, piece.offset, Some(index), "an entry is cut short");
+                let (leaf, after) = rest.split_at_checked(leaf as usize).ok_or_else(short)?;
+                let (body, after) = match body {
+                    None => (None, after),
+                    Some(n) => after.split_at_checked(n as usize).map(|(b, a)| (Some(b), a)).ok_or_else(short)?,
+                };
+                rest = after;
+                // Nothing is served that does not verify.
+                if self.tail.hash(index) != Some(leaf_hash(leaf)) {
+                    return Err(Corrupt::at(
+                        path,
+                        piece.offset,
+                        Some(index),
+                        "the leaf is not the one that was hashed",
+                    )
+                    .into());
+                }
+                if body.map(|b| sha256(&[b])) != (self.setup.body_digest)(leaf).filter(|_| body.is_some()) {
+                    return Err(
+                        Corrupt::at(path, piece.offset, Some(index), "the body is not the one its leaf names").into()
+                    );
+                }
+                let tags = self.tail.tags(index).unwrap_or_default();
+                entries.push(Entry { index, leaf: leaf.to_vec(), body: body.map(<[u8]>::to_vec), tags });
+                index += 1;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Leaf hashes of a range; `None` unless all of it exists.
+    pub fn leaf_hashes(&self, range: std::ops::Range<u64>) -> Option<Vec<Hash>> {
+        self.tail.hashes(range)
+    }
+}
+
+/// Takes duplicates and conflicts out of a batch.
+fn drop_others(batch: &mut Batch, keep: &[bool]) {
+    if keep.iter().all(|k| *k) {
+        return;
+    }
+    let mut smaller = Batch::default();
+    let mut at = 0;
+    for (entry, keep) in batch.entries.iter().zip(keep) {
+        let end = at + entry.leaf_bytes as usize + entry.body_bytes.unwrap_or(0) as usize;
+        if *keep && let Some(bytes) = batch.payload.get(at..end) {
+            smaller.payload.extend_from_slice(bytes);
+            smaller.entries.push(*entry);
+        }
+        at = end;
+    }
+    *batch = smaller;
+}
