@@ -9,6 +9,8 @@ use std::process::Command;
 const MODULE_LINES_MAX: usize = 1000;
 /// Largest file under version control.
 const FILE_BYTES_MAX: u64 = 256 << 10;
+/// All samples together.
+const SAMPLES_BYTES_MAX: u64 = 2_000_000;
 /// Width of a line.
 const LINE_CHARS_MAX: usize = 120;
 
@@ -115,7 +117,12 @@ fn sources_are_ascii_and_of_bounded_size() {
         let body = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
         assert!(body.lines().count() <= MODULE_LINES_MAX, "{} is over {MODULE_LINES_MAX} lines", path.display());
     }
-    for path in tracked() {
+    // Samples are data with a limit of their own: 2 MB in all.
+    let (samples, others): (Vec<_>, Vec<_>) =
+        tracked().into_iter().partition(|p| p.starts_with(root().join("samples")));
+    let total: u64 = samples.iter().map(|p| std::fs::metadata(p).unwrap().len()).sum();
+    assert!(total <= SAMPLES_BYTES_MAX, "the samples have {total} bytes");
+    for path in others {
         let bytes = std::fs::metadata(&path).unwrap().len();
         assert!(bytes <= FILE_BYTES_MAX, "{} is over {FILE_BYTES_MAX} bytes", path.display());
     }

@@ -1,4 +1,5 @@
-//! Key files on disk (docs/formats/vault.md). Marked: this module makes file calls of its own, because the vault may not
+//! Key files on disk (docs/formats/vault.md). Marked: this module makes file calls of its own, because the vault may
+//! not
 //! know the ledger's `durable`; each write syncs the file, then the folder.
 //!
 //! Never overwrites and never hands out a key that fails its check sum.
