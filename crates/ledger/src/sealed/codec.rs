@@ -1,0 +1,83 @@
+//! Bytes of one bundle: leaves as a gzip member, bodies as a zstd frame. Every decoder has a cap on what it gives.
+
+use std::io::{self, Write as _};
+
+use flate2::{Compression, Crc, Decompress, FlushDecompress, Status, write::DeflateEncoder};
+
+use super::BUNDLE_LEN;
+use crate::limits::{BODY_BYTES_MAX, LEAF_BYTES_MAX};
+
+/// The ten bytes that each gzip member begins with: no name, no time, unknown system.
+pub(crate) const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// What a bundle of leaves can be at most.
+const LEAVES_BYTES_MAX: usize = BUNDLE_LEN * (2 + LEAF_BYTES_MAX as usize);
+/// What a bundle of bodies can be at most.
+const BODIES_BYTES_MAX: usize = BUNDLE_LEN * (4 + BODY_BYTES_MAX as usize);
+
+pub(crate) fn gzip(bundle: &[u8], level: u32) -> io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(bundle.len() / 3 + 64);
+    out.extend_from_slice(&GZIP_HEADER);
+    let mut encoder = DeflateEncoder::new(out, Compression::new(level));
+    encoder.write_all(bundle)?;
+    let mut out = encoder.finish()?;
+    let mut crc = Crc::new();
+    crc.update(bundle);
+    out.extend_from_slice(&crc.sum().to_le_bytes());
+    // RFC 1952: ISIZE is the length modulo 2^32; a bundle is far below.
+    out.extend_from_slice(&crc.amount().to_le_bytes());
+    Ok(out)
+}
+
+/// Inflates exactly one member that uses all of `member`.
+pub(crate) fn gunzip(member: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let rest = member.strip_prefix(&GZIP_HEADER).ok_or("the member does not begin with the fixed header")?;
+    let (deflated, trailer) = rest.split_last_chunk::<8>().ok_or("the member is cut")?;
+    let [a, b, c, d, e, f, g, h] = *trailer;
+    let (sum, length) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]) as usize);
+    if length > LEAVES_BYTES_MAX {
+        return Err("the member claims more than a bundle can hold");
+    }
+    let mut out = Vec::with_capacity(length + 64);
+    let mut inflate = Decompress::new(false);
+    let status = inflate.decompress_vec(deflated, &mut out, FlushDecompress::Finish);
+    if !matches!(status, Ok(Status::StreamEnd)) || inflate.total_in() != deflated.len() as u64 || out.len() != length {
+        return Err("the member does not inflate to its length");
+    }
+    let mut crc = Crc::new();
+    crc.update(&out);
+    if crc.sum() != sum {
+        return Err("the member fails its CRC");
+    }
+    Ok(out)
+}
+
+pub(crate) fn compress_bodies(bodies: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    zstd::bulk::compress(bodies, level)
+}
+
+/// Decodes exactly one frame that uses all of `frame`.
+pub(crate) fn decompress_bodies(frame: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let length = match zstd::zstd_safe::get_frame_content_size(frame) {
+        Ok(Some(length)) => usize::try_from(length).unwrap_or(usize::MAX),
+        _ => return Err("the frame does not tell its length"),
+    };
+    if length > BODIES_BYTES_MAX {
+        return Err("the frame claims more than a bundle can hold");
+    }
+    if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
+        return Err("the frame does not use all of its bytes");
+    }
+    zstd::bulk::decompress(frame, length).ok().filter(|out| out.len() == length).ok_or("the frame does not decode")
+}
+
+/// The 256 leaves of a bundle.
+pub(crate) fn leaves_of(bundle: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
+    let leaves = tlog::decode_bundle(bundle).map_err(|_| "the bundle is torn")?;
+    if leaves.len() == BUNDLE_LEN { Ok(leaves) } else { Err("the bundle has not 256 entries") }
+}
+
+/// The 256 bodies of a bundle.
+pub(crate) fn bodies_of(bundle: &[u8]) -> Result<Vec<Option<&[u8]>>, &'static str> {
+    let bodies = tlog::decode_bodies(bundle).map_err(|_| "the bundle of bodies is torn")?;
+    if bodies.len() == BUNDLE_LEN { Ok(bodies) } else { Err("the bundle has not 256 bodies") }
+}
