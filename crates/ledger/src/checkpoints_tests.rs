@@ -88,7 +88,7 @@ fn a_torn_record_is_left_behind_in_a_new_log() {
     log.append(&note(1)).unwrap();
     let path = dir().join(log_name(1));
     let whole = disk.bytes(&path);
-    let first = walk_records(&whole[..whole.len() - 1]).end as usize;
+    let first = usize::try_from(walk_records(&whole[..whole.len() - 1]).end).unwrap();
     for cut in first..whole.len() {
         let disk = empty();
         disk.put(&path, &whole[..cut]);

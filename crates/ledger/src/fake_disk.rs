@@ -46,10 +46,6 @@ fn missing(path: &Path) -> io::Error {
 }
 
 impl FakeDisk {
-    pub(crate) fn new() -> Arc<dyn Disk> {
-        Arc::new(FakeDisk::default())
-    }
-
     /// From now on the n-th mutating call (0 = the next) and all after it fail.
     pub(crate) fn fail_after(&self, calls: Option<u64>) {
         self.0.lock().unwrap().left = calls;
@@ -169,7 +165,7 @@ impl Disk for FakeDisk {
         let inside = |file: &Path| file.parent() == Some(path);
         state.durable.retain(|file, _| !inside(file));
         let live: Vec<_> =
-            state.live.iter().filter(|(file, _)| inside(file)).map(|(p, c)| (p.clone(), c.clone())).collect();
+            state.live.iter().filter(|(file, _)| inside(file)).map(|(p, c)| (p.clone(), Arc::clone(c))).collect();
         state.durable.extend(live);
         Ok(())
     }

@@ -63,10 +63,10 @@ impl Manifest {
         if let (Some(bodies), Some(tags)) = (self.bodies, &self.tags) {
             let _ = write!(text, "bodies {bodies}\ntags {} {}\n", tags.bytes, hex(&tags.digest));
         }
-        let _ = write!(text, "tiles {} {}\n", self.tiles.bytes, hex(&self.tiles.digest));
-        let _ = write!(text, "previous {}\n", hex(&self.previous));
+        let _ = writeln!(text, "tiles {} {}", self.tiles.bytes, hex(&self.tiles.digest));
+        let _ = writeln!(text, "previous {}", hex(&self.previous));
         let digest = hex(&sha256(&[text.as_bytes()]));
-        let _ = write!(text, "digest {digest}\n");
+        let _ = writeln!(text, "digest {digest}");
         text
     }
 

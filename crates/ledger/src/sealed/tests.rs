@@ -41,7 +41,7 @@ fn leaf(n: u64, kind: Kind) -> Vec<u8> {
 }
 
 fn tags(n: u64) -> Tags {
-    Tags { identity: (u128::from(n) << 64 | 1).to_be_bytes(), content: [n as u8; 16] }
+    Tags { identity: (u128::from(n) << 64 | 1).to_be_bytes(), content: [n.to_be_bytes()[7]; 16] }
 }
 
 fn digest_of(kind: Kind) -> BodyDigest {
