@@ -7,10 +7,12 @@ mod access;
 mod append;
 mod credential;
 mod error;
+pub mod fold;
 mod journal;
 pub mod limits;
 mod read;
 mod request;
+pub mod rules;
 mod scope;
 mod status;
 

@@ -1,0 +1,8 @@
+//! Room tests of the journal.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod control;
+mod gaps;
+mod rules;
+mod snapshot;
