@@ -1,0 +1,204 @@
+//! From a request's body to plain bytes, under absolute, ratio and window caps and a deadline.
+//!
+//! Called only after the caller was authenticated: nothing is unfolded for a stranger.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::{BODY_READ, RATIO_FREE_BYTES, RATIO_MAX, ZSTD_WINDOW_LOG_MAX};
+use crate::problem::Problem;
+
+/// A body in memory together with its share of the memory that all bodies may take.
+pub(crate) struct Collected {
+    pub(crate) bytes: Bytes,
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).max(1)
+}
+
+fn reserve(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(memory)
+        .try_acquire_many_owned(kib(bytes))
+        .map_err(|_| Problem::new("busy", "too many request bodies are in memory at the moment"))
+}
+
+fn too_large(cap: usize) -> Problem {
+    Problem::new("body-too-large", format!("the body is larger than {cap} bytes"))
+        .field("body", format!("at most {cap} bytes after decompression"))
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Problem> {
+    let mut all = headers.get_all(CONTENT_ENCODING).iter();
+    let coding = match all.next().map(http::HeaderValue::as_bytes) {
+        None => Coding::Plain,
+        Some(v) if v.eq_ignore_ascii_case(b"identity") => Coding::Plain,
+        Some(v) if v.eq_ignore_ascii_case(b"gzip") || v.eq_ignore_ascii_case(b"x-gzip") => Coding::Gzip,
+        Some(v) if v.eq_ignore_ascii_case(b"zstd") => Coding::Zstd,
+        Some(_) => return Err(unknown_coding()),
+    };
+    // A second coding would be a bomb inside a bomb.
+    if all.next().is_some() { Err(unknown_coding()) } else { Ok(coding) }
+}
+
+fn unknown_coding() -> Problem {
+    Problem::new("media-type-unknown", "this Content-Encoding is not taken")
+        .field("Content-Encoding", "identity, gzip or zstd, once")
+}
+
+/// Reads the whole body, unfolds it where it is compressed. `cap` bounds the unfolded bytes.
+///
+/// Errors: 400 broken compression, 408 deadline, 413 caps, 415 coding, 429 memory for bodies used up.
+pub(crate) async fn collect(
+    headers: &HeaderMap,
+    body: Body,
+    cap: usize,
+    memory: &Arc<Semaphore>,
+) -> Result<Collected, Problem> {
+    let coding = coding(headers)?;
+    let reading = raw(headers, body, cap, memory);
+    let raw = tokio::time::timeout(BODY_READ, reading).await.map_err(|_| {
+        Problem::new("deadline-passed", format!("the body was not complete after {} s", BODY_READ.as_secs()))
+    })??;
+    if coding == Coding::Plain {
+        return Ok(raw);
+    }
+    let most = cap.min(RATIO_FREE_BYTES.max(raw.bytes.len().saturating_mul(RATIO_MAX)));
+    let mut permit = reserve(memory, most)?;
+    let packed = raw.bytes.clone();
+    let plain = tokio::task::spawn_blocking(move || unfold(coding, &packed, most, cap))
+        .await
+        .map_err(|_| Problem::new("unavailable", "the body could not be unfolded"))??;
+    // Give back what the caps allowed and the body did not need.
+    let used = usize::try_from(kib(plain.len())).unwrap_or(usize::MAX);
+    let spare = permit.num_permits().saturating_sub(used);
+    drop(permit.split(spare));
+    Ok(Collected { bytes: Bytes::from(plain), permits: vec![permit] })
+}
+
+async fn raw(headers: &HeaderMap, mut body: Body, cap: usize, memory: &Arc<Semaphore>) -> Result<Collected, Problem> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    // Before the first byte is polled: a client that waits for 100-continue need not send what is refused anyway.
+    if announced.is_some_and(|n| n > cap) {
+        return Err(too_large(cap));
+    }
+    let mut permits = Vec::new();
+    let mut reserved = announced.unwrap_or(0);
+    if reserved > 0 {
+        permits.push(reserve(memory, reserved)?);
+    }
+    let mut all = BytesMut::with_capacity(reserved);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new("request-malformed", "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let total = all.len() + data.len();
+        if total > cap {
+            return Err(too_large(cap));
+        }
+        if total > reserved {
+            let more = (total - reserved).max(256 << 10);
+            permits.push(reserve(memory, more)?);
+            reserved += more;
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(Collected { bytes: all.freeze(), permits })
+}
+
+fn unfold(coding: Coding, packed: &[u8], most: usize, cap: usize) -> Result<Vec<u8>, Problem> {
+    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let mut out = Vec::with_capacity(most.min(packed.len().saturating_mul(8)));
+    let outcome = match coding {
+        Coding::Plain => return Ok(packed.to_vec()),
+        Coding::Gzip => flate2::read::MultiGzDecoder::new(packed).take(limit).read_to_end(&mut out).map(|_| ()),
+        Coding::Zstd => zstd::stream::read::Decoder::with_buffer(packed).and_then(|mut decoder| {
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+            decoder.take(limit).read_to_end(&mut out).map(|_| ())
+        }),
+    };
+    if out.len() > most {
+        return Err(if most < cap {
+            Problem::new("compression-ratio", format!("the body unfolds to more than {RATIO_MAX} times its size"))
+                .field("body", format!("a compression ratio of at most {RATIO_MAX}"))
+        } else {
+            too_large(cap)
+        });
+    }
+    outcome.map_err(|_| {
+        Problem::new("request-malformed", "the body is not what its Content-Encoding says, or is cut off")
+            .field("body", "a whole gzip or zstd stream with a window of at most 8 MiB")
+    })?;
+    Ok(out)
+}
+
+impl Collected {
+    /// Ends the body's share of memory.
+    pub(crate) fn release(self) {
+        drop(self.permits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::limits::BODY_BYTES_MAX;
+
+    fn gz(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let _ = encoder.write_all(plain);
+        encoder.finish().unwrap_or_default()
+    }
+
+    fn check(coding: Coding, packed: &[u8], cap: usize, expected: Result<usize, (u16, &str)>) {
+        let most = cap.min(RATIO_FREE_BYTES.max(packed.len() * RATIO_MAX));
+        let got = unfold(coding, packed, most, cap);
+        assert_eq!(got.as_ref().map(Vec::len).map_err(|p| (p.status, p.kind)), expected);
+    }
+
+    #[test]
+    fn bombs_meet_their_caps() {
+        let zeros = vec![b' '; 4 << 20];
+        check(Coding::Gzip, &gz(b"{}"), BODY_BYTES_MAX, Ok(2));
+        check(Coding::Gzip, &gz(&zeros), BODY_BYTES_MAX, Err((413, "compression-ratio")));
+        let packed = zstd::bulk::compress(&zeros, 3).unwrap_or_default();
+        check(Coding::Zstd, &packed, BODY_BYTES_MAX, Err((413, "compression-ratio")));
+        check(Coding::Zstd, &zstd::bulk::compress(b"[]", 3).unwrap_or_default(), BODY_BYTES_MAX, Ok(2));
+        let mixed: Vec<u8> = (0..200_000u32).flat_map(|i| i.to_string().into_bytes()).collect();
+        check(Coding::Gzip, &gz(&mixed), 100_000, Err((413, "body-too-large")));
+    }
+
+    #[test]
+    fn cut_off_and_foreign_bytes_are_refused() {
+        let whole = gz(b"{\"action\":\"a.b\"}");
+        check(Coding::Gzip, &whole[..whole.len() - 3], BODY_BYTES_MAX, Err((400, "request-malformed")));
+        check(Coding::Gzip, b"{}", BODY_BYTES_MAX, Err((400, "request-malformed")));
+        check(Coding::Zstd, b"{}", BODY_BYTES_MAX, Err((400, "request-malformed")));
+        let mut twice = gz(b"a");
+        twice.extend(gz(b"b"));
+        check(Coding::Gzip, &twice, BODY_BYTES_MAX, Ok(2));
+    }
+
+    #[test]
+    fn a_window_of_two_gibibytes_is_refused() {
+        // Frame header: magic, no single segment, window descriptor for exponent 21 (2 GiB), then one raw block.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x09, 0x00, 0x00, b'x'];
+        check(Coding::Zstd, &frame, BODY_BYTES_MAX, Err((400, "request-malformed")));
+    }
+}

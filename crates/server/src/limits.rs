@@ -1,0 +1,58 @@
+//! Named limits of this room, each with its reason.
+
+use std::time::Duration;
+
+/// Largest request body after decompression (specs/ingest.md section 1: OTLP's recommended default).
+pub const BODY_BYTES_MAX: usize = 20 << 20;
+/// Most bytes out for a byte in: the reference limit for bombs.
+pub const RATIO_MAX: usize = 100;
+/// Bytes that any compressed body may unfold to whatever its ratio: a tiny body of blanks is no bomb.
+pub const RATIO_FREE_BYTES: usize = 64 << 10;
+/// log2 of the largest zstd window that is accepted (8 MiB): bounds the decoder's memory.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Largest entry of a raw ledger: the u16 length of tlog-tiles.
+pub const LEAF_BYTES_MAX: usize = 65_535;
+/// Largest JSON body of the administrative routes.
+pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// Request bodies held at one time, in KiB, compressed and unfolded together: bounds memory under overload; beyond
+/// it 429.
+pub const BODIES_KIB_MAX: usize = 128 << 10;
+/// Connections at one time: each costs buffers and a descriptor; later ones wait in the listen queue.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// A client has this long for its TLS handshake, and for its first request.
+pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// A client has this long for the head of each request; an idle kept-alive connection ends after it too.
+pub const HEADER_READ: Duration = Duration::from_secs(30);
+/// A client has this long for each request's body.
+pub const BODY_READ: Duration = Duration::from_secs(60);
+/// Requests that run get this long to end once a stop was asked for.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// Longest bytes of all headers of a request.
+pub const HEADER_BYTES_MAX: usize = 32 << 10;
+/// HTTP/2 streams of one connection.
+pub const STREAMS_MAX: u32 = 256;
+/// A proof beyond the checkpoint waits this long (specs/tlog.md section 12, item 8).
+pub const PROOF_WAIT: Duration = Duration::from_secs(2);
+/// `wait=checkpoint` answers without proofs after this long: the events are durable, so it cannot answer 503.
+pub const CHECKPOINT_WAIT: Duration = Duration::from_secs(10);
+/// A tail leaves one entry in `access` per window of this length.
+pub const TAIL_WINDOW: Duration = Duration::from_secs(60);
+/// A silent tail says this often that it lives.
+pub const TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Entries that a tail fetches at once.
+pub const TAIL_PAGE: u64 = 64;
+/// Indexes of its own access entries that a tail of `access` remembers: one a minute for a week.
+pub const TAIL_OWN_MAX: usize = 10_080;
+/// Entries in `access` a second about requests without a known token: a flood must not fill the disk; beyond it
+/// denials are counted in the metrics alone.
+pub const ANONYMOUS_DENIALS_PER_SECOND: u64 = 10;
+/// Entries in `access` a second about denials of one token, for the same reason.
+pub const DENIALS_PER_SECOND: u64 = 50;
+/// Tokens and principals whose buckets are remembered; the table is emptied beyond it.
+pub const BUCKETS_MAX: usize = 20_000;
+/// Certificate and key are looked at this often.
+pub const TLS_POLL: Duration = Duration::from_secs(1);
+/// Largest certificate or key file.
+pub const TLS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Bodies from this size on are parsed on the blocking pool, so that other connections are not held up.
+pub const PARSE_ASIDE_BYTES: usize = 64 << 10;

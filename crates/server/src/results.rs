@@ -1,0 +1,130 @@
+//! The answers of the hot routes, written by hand into one buffer: no allocation per event.
+
+use journal::{EntryView, EventResult};
+use ledger::Kind;
+
+use crate::problem::{Problem, text};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+pub(crate) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
+    for b in bytes {
+        // Both indexes are below 16.
+        out.push(HEX[usize::from(b >> 4)]);
+        out.push(HEX[usize::from(b & 15)]);
+    }
+}
+
+pub(crate) fn number(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// `{"results":[...]}`; `proofs` has one item per result, or is empty where none was asked for.
+pub(crate) fn results(all: &[EventResult], proofs: Option<&[Option<String>]>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16 + all.len() * 160);
+    out.extend_from_slice(b"{\"results\":[");
+    for (n, result) in all.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        match result {
+            EventResult::Acknowledged { index, leaf_hash, entry_id, duplicate } => {
+                out.extend_from_slice(b"{\"index\":");
+                number(*index, &mut out);
+                out.extend_from_slice(b",\"leaf_hash\":\"");
+                hex(&leaf_hash.0, &mut out);
+                // A ULID needs no escapes.
+                out.extend_from_slice(b"\",\"entry_id\":\"");
+                out.extend_from_slice(entry_id.as_bytes());
+                out.extend_from_slice(if *duplicate { b"\",\"duplicate\":true" } else { b"\",\"duplicate\":false" });
+                if let Some(proofs) = proofs {
+                    out.extend_from_slice(b",\"proof\":");
+                    match proofs.get(n).and_then(Option::as_ref) {
+                        Some(proof) => text(proof, &mut out),
+                        None => out.extend_from_slice(b"null"),
+                    }
+                }
+                out.push(b'}');
+            }
+            EventResult::Refused(refusal) => Problem::of_refusal(refusal).write(&mut out),
+        }
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// The entry JSON (docs/formats/entry.md). Strings are the stored bytes.
+pub(crate) fn entry(view: &EntryView) -> Result<Vec<u8>, Problem> {
+    let utf8 = |bytes| {
+        std::str::from_utf8(bytes)
+            .map_err(|_| Problem::new("corrupt", "a stored entry is not the text that it must be"))
+    };
+    let mut out = Vec::with_capacity(512 + view.leaf.len() + view.body.as_ref().map_or(0, Vec::len) * 5 / 4);
+    out.extend_from_slice(b"{\"ledger\":");
+    text(&view.ledger, &mut out);
+    out.extend_from_slice(b",\"origin\":");
+    text(&view.origin, &mut out);
+    out.extend_from_slice(b",\"index\":");
+    number(view.index, &mut out);
+    out.extend_from_slice(b",\"tree_size\":");
+    number(view.tree_size, &mut out);
+    if view.kind == Kind::Raw {
+        use base64::Engine;
+        out.extend_from_slice(b",\"leaf_base64\":\"");
+        out.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(&view.leaf).as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(b",\"leaf\":");
+        text(utf8(&view.leaf)?, &mut out);
+    }
+    out.extend_from_slice(b",\"leaf_hash\":\"");
+    hex(&view.leaf_hash.0, &mut out);
+    out.push(b'"');
+    if view.kind != Kind::Raw {
+        out.extend_from_slice(b",\"body\":");
+        match &view.body {
+            Some(body) => text(utf8(body)?, &mut out),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"body_sha256\":");
+        match &view.body_sha256 {
+            Some(digest) => {
+                out.push(b'"');
+                hex(digest, &mut out);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.extend_from_slice(b",\"state\":\"");
+    out.extend_from_slice(view.state.name().as_bytes());
+    out.extend_from_slice(b"\"}");
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_hex() {
+        for value in [0, 9, 10, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            number(value, &mut out);
+            assert_eq!(out, value.to_string().into_bytes());
+        }
+        let mut out = Vec::new();
+        hex(&[0, 0xab, 0xff], &mut out);
+        assert_eq!(out, b"00abff");
+    }
+}
