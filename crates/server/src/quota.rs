@@ -65,8 +65,10 @@ impl Quotas {
         let gained = i128::from(now.saturating_sub(bucket.at)) * units;
         bucket.level = (bucket.level + gained).min(full);
         bucket.at = now.max(bucket.at);
-        if bucket.level <= 0 && cost > 0 || bucket.level < 0 {
-            let wait_ns = div_up(-bucket.level + 1, units);
+        // One whole unit must be there, or none be owed where nothing is taken.
+        let needed = if cost > 0 { period } else { 0 };
+        if bucket.level < needed {
+            let wait_ns = div_up(needed - bucket.level, units);
             return Err(u64::try_from(div_up(wait_ns, 1_000_000_000)).unwrap_or(u64::MAX).max(1));
         }
         bucket.level -= i128::from(cost) * period;
