@@ -67,7 +67,10 @@ impl Route {
 }
 
 macro_rules! route {
-    ($method:ident $path:literal, $need:expr, $handler:path, $media:literal, $summary:literal $(, $q:literal = $m:literal)*) => {
+    (
+        $method:ident $path:literal, $need:expr, $handler:path, $media:literal,
+        $summary:literal $(, $q:literal = $m:literal)*
+    ) => {
         Route {
             method: Method::$method,
             path: $path,
@@ -80,41 +83,98 @@ macro_rules! route {
     };
 }
 
-const JSON: Need = Need::Token;
-
 /// All routes.
 pub(crate) static ROUTES: &[Route] = &[
-    route!(POST "/v1/ledgers/{ledger}/events", Need::Ledger(Verb::Append), events::append, "application/json",
+    route!(
+        POST "/v1/ledgers/{ledger}/events", Need::Ledger(Verb::Append), events::append, "application/json",
         "Append events: one object, an array, NDJSON, or a source's own bytes",
-        "wait" = "durable (default) or checkpoint", "format" = "native (default), cloudtrail, openbao, syslog or text",
-        "file" = "16 hex digits that name the file the body is a piece of", "offset" = "where in the file the body begins"),
-    route!(GET "/v1/ledgers/{ledger}/entries/{index}", Need::Ledger(Verb::ReadLeaves), reads::entry, "application/json",
-        "One entry; its body with the verb read-bodies alone"),
-    route!(GET "/v1/ledgers/{ledger}/entries/{index}/proof", Need::LeavesOrPublic, reads::proof, "text/plain",
-        "The .tlog-proof of one entry"),
-    route!(GET "/v1/ledgers/{ledger}/consistency/{from}/{to}", Need::LeavesOrPublic, reads::consistency, "application/json",
-        "Consistency proof between two published sizes"),
-    route!(GET "/v1/ledgers/{ledger}/tail", Need::Ledger(Verb::ReadLeaves), tail::tail, "text/event-stream",
-        "Entries as they are committed", "from" = "first index; default: the next entry"),
-    route!(GET "/logs/{ledger}/checkpoint", Need::LeavesOrPublic, logs::checkpoint, "text/plain", "The last signed checkpoint"),
-    route!(GET "/logs/{ledger}/tile/{*path}", Need::LeavesOrPublic, logs::tile, "application/octet-stream",
-        "Hash tile or entry bundle of tlog-tiles"),
-    route!(GET "/logs/{ledger}/bodies/{*path}", Need::Ledger(Verb::ReadBodies), logs::bodies, "application/octet-stream",
-        "Bodies of a bundle: u32 big-endian length and body per entry"),
-    route!(GET "/logs/{ledger}/keys", Need::LeavesOrPublic, logs::keys, "application/json", "Key notes of the ledger"),
-    route!(POST "/logs/{ledger}/add", Need::Ledger(Verb::Append), events::add, "text/plain",
-        "Append the body as posted to a raw ledger; answers the index"),
-    route!(POST "/v1/ledgers", Need::Admin, admin::create_ledger, "application/json", "Create a ledger"),
-    route!(GET "/v1/ledgers", JSON, admin::list_ledgers, "application/json", "Ledgers that the token may know of"),
-    route!(GET "/v1/ledgers/{ledger}", JSON, admin::show_ledger, "application/json", "One ledger: origin, keys, sizes"),
-    route!(POST "/v1/tokens", Need::Admin, admin::create_token, "application/json", "Create a token; its secret is shown once"),
-    route!(GET "/v1/tokens", Need::Admin, admin::list_tokens, "application/json", "All tokens, never their secrets"),
-    route!(DELETE "/v1/tokens/{id}", Need::Admin, admin::revoke_token, "application/json", "Revoke a token for ever"),
-    route!(GET "/v1/status", Need::Token, ops::status, "application/json", "How the server and its ledgers are"),
-    route!(GET "/v1/openapi.json", Need::Nothing, ops::openapi, "application/json", "This description"),
-    route!(GET "/metrics", Need::Token, ops::metrics, "text/plain", "Figures in the Prometheus text format; any valid token"),
-    route!(GET "/healthz", Need::Nothing, ops::healthz, "text/plain", "Whether the process answers"),
-    route!(GET "/readyz", Need::Nothing, ops::readyz, "text/plain", "Whether the log takes entries"),
+        "wait" = "durable (default) or checkpoint",
+        "format" = "native (default), cloudtrail, openbao, syslog or text",
+        "file" = "16 hex digits that name the file the body is a piece of",
+        "offset" = "where in the file the body begins"
+    ),
+    route!(
+        GET "/v1/ledgers/{ledger}/entries/{index}", Need::Ledger(Verb::ReadLeaves), reads::entry, "application/json",
+        "One entry; its body with the verb read-bodies alone"
+    ),
+    route!(
+        GET "/v1/ledgers/{ledger}/entries/{index}/proof", Need::LeavesOrPublic, reads::proof, "text/plain",
+        "The .tlog-proof of one entry"
+    ),
+    route!(
+        GET "/v1/ledgers/{ledger}/consistency/{from}/{to}", Need::LeavesOrPublic, reads::consistency,
+        "application/json",
+        "Consistency proof between two published sizes"
+    ),
+    route!(
+        GET "/v1/ledgers/{ledger}/tail", Need::Ledger(Verb::ReadLeaves), tail::tail, "text/event-stream",
+        "Entries as they are committed",
+        "from" = "first index; default: the next entry"
+    ),
+    route!(
+        GET "/logs/{ledger}/checkpoint", Need::LeavesOrPublic, logs::checkpoint, "text/plain",
+        "The last signed checkpoint"
+    ),
+    route!(
+        GET "/logs/{ledger}/tile/{*path}", Need::LeavesOrPublic, logs::tile, "application/octet-stream",
+        "Hash tile or entry bundle of tlog-tiles"
+    ),
+    route!(
+        GET "/logs/{ledger}/bodies/{*path}", Need::Ledger(Verb::ReadBodies), logs::bodies, "application/octet-stream",
+        "Bodies of a bundle: u32 big-endian length and body per entry"
+    ),
+    route!(
+        GET "/logs/{ledger}/keys", Need::LeavesOrPublic, logs::keys, "application/json",
+        "Key notes of the ledger"
+    ),
+    route!(
+        POST "/logs/{ledger}/add", Need::Ledger(Verb::Append), events::add, "text/plain",
+        "Append the body as posted to a raw ledger; answers the index"
+    ),
+    route!(
+        POST "/v1/ledgers", Need::Admin, admin::create_ledger, "application/json",
+        "Create a ledger"
+    ),
+    route!(
+        GET "/v1/ledgers", Need::Token, admin::list_ledgers, "application/json",
+        "Ledgers that the token may know of"
+    ),
+    route!(
+        GET "/v1/ledgers/{ledger}", Need::Token, admin::show_ledger, "application/json",
+        "One ledger: origin, keys, sizes"
+    ),
+    route!(
+        POST "/v1/tokens", Need::Admin, admin::create_token, "application/json",
+        "Create a token; its secret is shown once"
+    ),
+    route!(
+        GET "/v1/tokens", Need::Admin, admin::list_tokens, "application/json",
+        "All tokens, never their secrets"
+    ),
+    route!(
+        DELETE "/v1/tokens/{id}", Need::Admin, admin::revoke_token, "application/json",
+        "Revoke a token for ever"
+    ),
+    route!(
+        GET "/v1/status", Need::Token, ops::status, "application/json",
+        "How the server and its ledgers are"
+    ),
+    route!(
+        GET "/v1/openapi.json", Need::Nothing, ops::openapi, "application/json",
+        "This description"
+    ),
+    route!(
+        GET "/metrics", Need::Token, ops::metrics, "text/plain",
+        "Figures in the Prometheus text format; any valid token"
+    ),
+    route!(
+        GET "/healthz", Need::Nothing, ops::healthz, "text/plain",
+        "Whether the process answers"
+    ),
+    route!(
+        GET "/readyz", Need::Nothing, ops::readyz, "text/plain",
+        "Whether the log takes entries"
+    ),
 ];
 
 /// The router, made from the table.
