@@ -764,3 +764,380 @@ def _verified(verify, key, message, signature):
             _VERIFIED.popitem(last=False)
         _VERIFIED[asked] = verify(key, message, signature)
     return _VERIFIED[asked]
+
+
+# C2SP signed-note, tlog-checkpoint, tlog-cosignature.
+
+ED25519, COSIGNATURE_ED25519, COSIGNATURE_ML_DSA = 1, 4, 6
+Vkey = namedtuple("Vkey", "name key_id kind key")
+Note = namedtuple("Note", "text signatures")
+Checkpoint = namedtuple("Checkpoint", "origin size root")
+
+
+class BadSignature(Exception):
+    """A line of a known key that does not verify."""
+
+
+class NoKnownKey(Exception):
+    """No line by a key that was given."""
+
+
+def valid_name(name):
+    return bool(name) and not any(char.isspace() or char == "+" or char < " " for char in name)
+
+
+def parse_vkey(text):
+    """`name+hex id+base64 key`, split on the first two `+` only."""
+    parts = text.split("+", 2) if len(text) <= 8192 else []
+    if len(parts) != 3 or not valid_name(parts[0]) or not re.match(r"[0-9a-f]{8}\Z", parts[1], re.ASCII):
+        raise Malformed("not a vkey")
+    name, key_id, data = parts[0], bytes.fromhex(parts[1]), from_b64(parts[2])
+    if len(data) < 2:
+        raise Malformed("the vkey has no key")
+    kind, key = data[0], data[1:]
+    if kind in (ED25519, COSIGNATURE_ED25519):
+        good = _ed25519_key(key) is not None
+    elif kind == COSIGNATURE_ML_DSA:
+        good = len(key) == ML_DSA_KEY_BYTES
+    else:
+        return Vkey(name, key_id, kind, key)
+    if not good:
+        raise Malformed("the vkey's key is no key of its type")
+    if sha256(name.encode(), b"\n", bytes((kind,)), key)[:4] != key_id:
+        raise Malformed("the vkey's id does not belong to its name and key")
+    return Vkey(name, key_id, kind, key)
+
+
+def parse_note(data):
+    """A signed note: its text, and (name, key id, payload) of each line."""
+    if len(data) > NOTE_BYTES_MAX:
+        raise Malformed("the note is too large")
+    try:
+        note = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("the note is not UTF-8") from None
+    if any(char < " " and char != "\n" for char in note):
+        raise Malformed("a control character in the note")
+    split = note.rfind("\n\n")
+    if split < 0 or not note.endswith("\n") or len(note) < split + 4:
+        raise Malformed("the note has no signature lines")
+    lines = note[split + 2 : -1].split("\n")
+    if len(lines) > SIGNATURES_MAX:
+        raise Malformed("too many signature lines")
+    signatures = []
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) != 3 or fields[0] != "\u2014" or not valid_name(fields[1]):
+            raise Malformed("not a signature line")
+        payload = from_b64(fields[2])
+        if len(payload) < 5:
+            raise Malformed("the signature is too short")
+        signatures.append((fields[1], payload[:4], payload[4:]))
+    return Note(note[: split + 1], signatures)
+
+
+def parse_checkpoint(text):
+    lines = text.split("\n")
+    if len(lines) < 4 or lines.pop() != "" or not valid_name(lines[0]) or "" in lines[3:]:
+        raise Malformed("not a checkpoint")
+    return Checkpoint(lines[0], from_decimal(lines[1]), from_b64_hash(lines[2]))
+
+
+def _verify_line(vkey, text, payload):
+    message = text.encode()
+    if vkey.kind == ED25519:
+        return _verified(ed25519_verify, vkey.key, message, payload)
+    if vkey.kind not in (COSIGNATURE_ED25519, COSIGNATURE_ML_DSA) or len(payload) < 8:
+        return False
+    seconds = int.from_bytes(payload[:8], "big")
+    try:
+        checkpoint = parse_checkpoint(text)
+    except Malformed:
+        return False
+    if seconds > SIZE_MAX:
+        return False
+    if vkey.kind == COSIGNATURE_ED25519:
+        message = b"cosignature/v1\ntime %d\n" % seconds + message
+        return _verified(ed25519_verify, vkey.key, message, payload[8:])
+    name, origin = vkey.name.encode(), checkpoint.origin.encode()
+    if len(name) > 255 or len(origin) > 255:
+        return False
+    message = b"".join(
+        (
+            b"subtree/v1\n\0",
+            bytes((len(name),)) + name,
+            payload[:8],
+            bytes((len(origin),)) + origin,
+            struct.pack(">QQ", 0, checkpoint.size),
+            checkpoint.root,
+        )
+    )
+    return _verified(ml_dsa_44_verify, vkey.key, message, payload[8:])
+
+
+def verify_note(note, vkeys):
+    """The keys that signed. A line by name and id of a known key that fails rejects the whole note."""
+    signers = []
+    for name, key_id, payload in note.signatures:
+        known = [key for key in vkeys if (key.name, key.key_id) == (name, key_id) and key.kind in (1, 4, 6)]
+        good = [key for key in known if _verify_line(key, note.text, payload)]
+        if known and not good:
+            raise BadSignature("the line of %s fails under its key" % name)
+        signers.extend(key for key in good if key not in signers)
+    if not signers:
+        raise NoKnownKey("no line is by a key that was given")
+    return signers
+
+
+class Policy:
+    """tlog-policy: which logs are believed, and which witnesses must have cosigned."""
+
+    def __init__(self, logs, witnesses=(), groups=(), quorum=None):
+        self.logs, self.witnesses, self.groups, self.quorum = list(logs), dict(witnesses), dict(groups), quorum
+
+    @classmethod
+    def parse(cls, data):
+        if len(data) > POLICY_BYTES_MAX:
+            raise Malformed("the policy is too large")
+        policy, quorum, grouped = cls([]), None, set()
+        for number, line in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), 1):
+            fields = [field for field in re.split("[ \t]", line) if field]
+            if not fields or fields[0].startswith("#"):
+                continue
+            try:
+                if any(ord(char) < 32 and char != "\t" or ord(char) == 127 for char in line):
+                    raise Malformed("a control character")
+                word, count = fields[0], len(fields)
+                if word == "log" and count in (2, 3):
+                    policy._log(fields[1])
+                elif word == "witness" and count in (3, 4):
+                    policy._witness(fields[1], fields[2])
+                elif word == "group" and count >= 4:
+                    policy._group(fields[1], fields[2], fields[3:], grouped)
+                elif word == "quorum" and count == 2 and quorum is None:
+                    quorum = fields[1]
+                    if quorum != "none" and not policy._has(quorum):
+                        raise Malformed("the quorum names nothing")
+                else:
+                    raise Malformed("not a log, witness, group or quorum line")
+            except Malformed as why:
+                raise Malformed("policy, line %d: %s" % (number, why)) from None
+        if quorum is None:
+            raise Malformed("the policy has no quorum line")
+        policy.quorum = None if quorum == "none" else quorum
+        return policy
+
+    def _has(self, name):
+        return name in self.witnesses or name in self.groups
+
+    def _vkey(self, text, kinds, count):
+        vkey = parse_vkey(text)
+        if vkey.kind not in kinds or count >= POLICY_ITEMS_MAX:
+            raise Malformed("a key of the wrong type, or too many")
+        if any(vkey.key == other.key for other in self.logs + list(self.witnesses.values())):
+            raise Malformed("a key stands twice")
+        return vkey
+
+    def _define(self, name):
+        if name == "none" or self._has(name):
+            raise Malformed("the name is taken")
+
+    def _log(self, text):
+        self.logs.append(self._vkey(text, (ED25519, COSIGNATURE_ML_DSA), len(self.logs)))
+
+    def _witness(self, name, text):
+        self._define(name)
+        self.witnesses[name] = self._vkey(text, (COSIGNATURE_ED25519, COSIGNATURE_ML_DSA), len(self.witnesses))
+
+    def _group(self, name, threshold, members, grouped):
+        self._define(name)
+        number = {"any": "1", "all": str(len(members))}.get(threshold, threshold)
+        if not 1 <= from_decimal(number) <= len(members) or len(self.groups) >= POLICY_ITEMS_MAX:
+            raise Malformed("the threshold does not fit, or too many groups")
+        for member in members:
+            if not self._has(member) or member in grouped:
+                raise Malformed("a member is unknown or stands twice")
+            grouped.add(member)
+        self.groups[name] = (int(number), members)
+
+    def quorum_holds(self, signers):
+        holds = {name: key in signers for name, key in self.witnesses.items()}
+        for name, (threshold, members) in self.groups.items():
+            holds[name] = sum(holds[member] for member in members) >= threshold
+        return self.quorum is None or holds[self.quorum]
+
+
+def _judge_checkpoint(report, file, data, policy, origin=None, malformed="proof-malformed"):
+    """The checkpoint of a signed note, or None with a finding."""
+    try:
+        note = parse_note(data)
+        checkpoint = parse_checkpoint(note.text)
+        if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+            raise Malformed("size 0 with a root that is not the empty one")
+    except Malformed as why:
+        report.add(malformed, file, detail=str(why))
+        return None
+    try:
+        signers = verify_note(note, policy.logs + list(policy.witnesses.values()))
+        if not any(key in policy.logs and key.name == checkpoint.origin for key in signers):
+            if any(key in policy.logs for key in signers):
+                report.add("origin-other", file, detail="the key is not that of the checkpoint's origin")
+                return None
+            raise NoKnownKey("no log that was asked for has signed")
+        if not policy.quorum_holds(signers):
+            raise NoKnownKey("the policy's quorum of witnesses has not cosigned")
+    except BadSignature as why:
+        report.add("checkpoint-forged", file, detail=str(why))
+        return None
+    except NoKnownKey as why:
+        others = [name for name, _, _ in note.signatures]
+        known = [key.name for key in policy.logs]
+        code = "key-unknown" if checkpoint.origin in known or set(others) & set(known) else "origin-other"
+        # Whoever was given keys of another log alone is told so by the verdict on keys: none of theirs signed.
+        report.add("key-unknown" if origin is None else code, file, detail=str(why))
+        return None
+    if origin is not None and origin != checkpoint.origin:
+        report.add("origin-other", file, detail="the checkpoint is of %s" % checkpoint.origin)
+        return None
+    if not any(key in policy.witnesses.values() for key in signers):
+        report.note("unwitnessed")
+    return checkpoint
+
+
+# Leaf, entry JSON, .tlog-proof.
+
+_STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
+_LEAF = re.compile(
+    (
+        r'\{"v":1,"entry_id":"[0-9A-HJKMNP-TV-Z]{26}","source":S(?:,"source_epoch":S)?(?:,"source_seq":[0-9]{1,16})?'
+        r',"action":S,"category":S,"severity":S,"outcome":S,"occurred_at":T,"received_at":T'
+        r'(?:,"actor_ref":"[0-9a-f]{32}")?,"body_sha256":"([0-9a-f]{64})","body_bytes":([0-9]{1,10})\}\Z'
+    )
+    .replace("S", _STRING)
+    .replace("T", r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z"')
+    .encode(),
+)
+
+
+def body_claim(leaf):
+    """(digest, length) of the body that an audit ledger's leaf names; None for other bytes."""
+    match = _LEAF.match(leaf)
+    return (bytes.fromhex(match.group(1).decode()), int(match.group(2))) if match else None
+
+
+def parse_proof(data):
+    """(index, hashes, checkpoint note) of a `.tlog-proof`."""
+    if len(data) > PROOF_FILE_BYTES_MAX:
+        raise Malformed("the proof file is too large")
+    head, empty, note = data.partition(b"\n\n")
+    if not empty:
+        raise Malformed("no empty line before the checkpoint")
+    try:
+        lines = head.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise Malformed("the proof is not ASCII") from None
+    if lines.pop(0) != "c2sp.org/tlog-proof@v1":
+        raise Malformed("the first line is not c2sp.org/tlog-proof@v1")
+    if lines and lines[0].startswith("extra "):
+        from_b64(lines.pop(0)[6:])
+    if not lines or not lines[0].startswith("index "):
+        raise Malformed("no index line")
+    index = from_decimal(lines.pop(0)[6:])
+    if len(lines) > PROOF_HASHES_MAX:
+        raise Malformed("more than 63 hashes")
+    return index, [from_b64_hash(line) for line in lines], note
+
+
+_ENTRY_AUDIT = ["ledger", "origin", "index", "tree_size", "leaf", "leaf_hash", "body", "body_sha256", "state"]
+_ENTRY_RAW = ["ledger", "origin", "index", "tree_size", "leaf_base64", "leaf_hash", "state"]
+Entry = namedtuple("Entry", "raw origin index leaf leaf_hash body body_sha256 state")
+
+
+def parse_entry(data):
+    """An entry JSON, shape alone."""
+    if len(data) > ENTRY_JSON_BYTES_MAX:
+        raise Malformed("the entry JSON is too large")
+    value = strict_json(data)
+    if not isinstance(value, dict) or sorted(value) not in (sorted(_ENTRY_AUDIT), sorted(_ENTRY_RAW)):
+        raise Malformed("not the members of an entry JSON")
+    raw = "leaf_base64" in value
+    for name in ("index", "tree_size"):
+        if type(value[name]) is not int or not 0 <= value[name] <= SIZE_MAX:
+            raise Malformed("%s is not a number below 2^63" % name)
+    texts = [name for name in value if name not in ("index", "tree_size", "body")]
+    if not all(isinstance(value[name], str) for name in texts):
+        raise Malformed("a member is not a string")
+    if not raw and not isinstance(value["body"], (str, type(None))):
+        raise Malformed("body is neither string nor null")
+    leaf = from_b64(value["leaf_base64"]) if raw else value["leaf"].encode()
+    if len(leaf) > LEAF_BYTES_MAX or value["state"] not in ("present", "pruned", "erased", "missing"):
+        raise Malformed("the leaf is too long, or an unknown state")
+    body = value.get("body")
+    return Entry(
+        raw,
+        value["origin"],
+        value["index"],
+        leaf,
+        from_hex64(value["leaf_hash"]),
+        None if body is None else body.encode(),
+        None if raw else from_hex64(value["body_sha256"]),
+        value["state"],
+    )
+
+
+def _judge_entry(report, file, entry):
+    """Leaf and body of an entry JSON against each other."""
+    here = (entry.index, entry.index + 1)
+    if leaf_hash(entry.leaf) != entry.leaf_hash:
+        report.add("entry-altered", file, entries=here, detail="leaf_hash is not the hash of leaf")
+        return
+    if entry.raw:
+        return
+    claim = body_claim(entry.leaf)
+    if claim is None:
+        report.add("entry-altered", file, entries=here, detail="the leaf is not that of an audit ledger")
+    elif claim[0] != entry.body_sha256:
+        report.add("body-altered", file, entries=here, detail="body_sha256 is not the one the leaf names")
+    elif entry.body is None:
+        report.note("body-withheld")
+    elif sha256(entry.body) != claim[0] or len(entry.body) != claim[1]:
+        report.add("body-altered", file, entries=here, detail="the body does not have the digest the leaf names")
+
+
+def verify_entry(data, file="entry"):
+    """An entry JSON by itself: leaf hash and body digest. Without a proof it says nothing about any log."""
+    report = Report()
+    try:
+        entry = parse_entry(data)
+    except Malformed as why:
+        report.add("proof-malformed", file, detail=str(why))
+        return report
+    _judge_entry(report, file, entry)
+    return report
+
+
+def verify_proof(proof, entry, policy, proof_file="proof", entry_file="entry"):
+    """A `.tlog-proof` with its entry JSON under a policy; the first failure is the verdict."""
+    report = Report()
+    file = proof_file
+    try:
+        index, hashes, note = parse_proof(proof)
+        file = entry_file
+        parsed = parse_entry(entry)
+    except Malformed as why:
+        report.add("proof-malformed", file, detail=str(why))
+        return report
+    checkpoint = _judge_checkpoint(report, proof_file, note, policy)
+    if checkpoint is None:
+        return report
+    here = (index, index + 1)
+    if parsed.origin != checkpoint.origin:
+        report.add("origin-other", entry_file, entries=here, detail="entry and checkpoint are of two origins")
+        return report
+    if parsed.index != index:
+        report.add("entry-altered", entry_file, entries=here, detail="entry and proof name two indexes")
+        return report
+    _judge_entry(report, entry_file, parsed)
+    if not report.findings and not verify_inclusion(parsed.leaf_hash, index, checkpoint.size, hashes, checkpoint.root):
+        report.add("proof-wrong", proof_file, entries=here, detail="the hashes do not lead to the signed root")
+    return report
