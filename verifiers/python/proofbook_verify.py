@@ -1007,15 +1007,16 @@ def _judge_checkpoint(report, file, data, policy, origin=None, malformed="proof-
 # Leaf, entry JSON, .tlog-proof.
 
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
+_TIME = r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z"'
 _LEAF = re.compile(
     (
-        r'\{"v":1,"entry_id":"[0-9A-HJKMNP-TV-Z]{26}","source":S(?:,"source_epoch":S)?(?:,"source_seq":[0-9]{1,16})?'
-        r',"action":S,"category":S,"severity":S,"outcome":S,"occurred_at":T,"received_at":T'
+        r'\{"v":1,"entry_id":"[0-9A-HJKMNP-TV-Z]{26}","source":<S>(?:,"source_epoch":<S>)?(?:,"source_seq":[0-9]{1,16})?'
+        r',"action":<S>,"category":<S>,"severity":<S>,"outcome":<S>,"occurred_at":<T>,"received_at":<T>'
         r'(?:,"actor_ref":"[0-9a-f]{32}")?,"body_sha256":"([0-9a-f]{64})","body_bytes":([0-9]{1,10})\}\Z'
     )
-    .replace("S", _STRING)
-    .replace("T", r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z"')
-    .encode(),
+    .replace("<S>", _STRING)
+    .replace("<T>", _TIME)
+    .encode()
 )
 
 
@@ -1141,3 +1142,264 @@ def verify_proof(proof, entry, policy, proof_file="proof", entry_file="entry"):
     if not report.findings and not verify_inclusion(parsed.leaf_hash, index, checkpoint.size, hashes, checkpoint.root):
         report.add("proof-wrong", proof_file, entries=here, detail="the hashes do not lead to the signed root")
     return report
+
+
+# Files. Links are never followed; sizes are known before anything is read.
+
+
+def read_file(path, limit=FILE_BYTES_MAX):
+    """The bytes of a regular file, at most `limit`."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError("%s is not a regular file" % path)
+        if about.st_size > limit:
+            raise TooLarge("%s has %d bytes, more than %d" % (path, about.st_size, limit))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooLarge("%s has more than %d bytes" % (path, limit))
+    return data
+
+
+def _files_below(path):
+    """Relative names of everything below a folder that is no folder itself; links count as files."""
+    names, stack = [], [""]
+    while stack:
+        folder = stack.pop()
+        with os.scandir(os.path.join(path, folder)) as entries:
+            for entry in entries:
+                name = folder + "/" + entry.name if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(name)
+                else:
+                    names.append(name)
+                if len(names) + len(stack) > FILES_MAX:
+                    raise TooLarge("more than %d files" % FILES_MAX)
+    return sorted(names)
+
+
+# Exports: `export --layout tiles`.
+
+
+class _Export:
+    def __init__(self, path, policy):
+        self.path, self.policy, self.report = path, policy, Report()
+        self.names = set(_files_below(path))
+        self.known = {"checkpoint", "keys"}
+
+    def read(self, name, limit, entries=None):
+        """The file's bytes, or None with a finding."""
+        self.known.add(name)
+        if name not in self.names:
+            self.report.add("file-missing", name, entries=entries, detail="a log of this size has it")
+            return None
+        try:
+            return read_file(os.path.join(self.path, name), limit)
+        except TooLarge as why:
+            self.report.add("file-altered", name, entries=entries, detail=str(why))
+            return None
+
+    def judge(self):
+        data = self.read("checkpoint", NOTE_BYTES_MAX)
+        checkpoint = None if data is None else _judge_checkpoint(self.report, "checkpoint", data, self.policy)
+        if checkpoint is None:
+            return
+        bodies = any(name.startswith("bodies/") for name in self.names)
+        tree, damaged = Tree(), False
+        for index in range((checkpoint.size + 255) // 256):
+            damaged |= self.bundle(checkpoint.size, index, tree, bodies)
+        self.upper_tiles(checkpoint.size, tree)
+        root = tree.root(checkpoint.size) if tree.size == checkpoint.size else None
+        if root is not None and root != checkpoint.root and not self.report.damaged():
+            detail = "the entries have another root than the checkpoint"
+            self.report.add("checkpoint-inconsistent", "checkpoint", entries=(0, checkpoint.size), detail=detail)
+        for name in sorted(self.names - self.known):
+            self.report.add("file-unknown", name, detail="no export has it")
+        self.report.ledgers.append(
+            {
+                "ledger": None,
+                "name": None,
+                "origin": checkpoint.origin,
+                "size": checkpoint.size,
+                "checkpoint": checkpoint.size,
+                "root": b64(checkpoint.root),
+            }
+        )
+
+    def bundle(self, size, index, tree, bodies):
+        """One entry bundle against its level-0 tile, and its bodies; the tree grows by the hashes to believe."""
+        start, width = index * 256, min(256, size - index * 256)
+        covers = (start, start + width)
+        bundle_name = tile_path("tile/entries", index, width)
+        tile_name = tile_path("tile/0", index, width)
+        bundle = self.read(bundle_name, BUNDLE_BYTES_MAX, covers)
+        tile = self.read(tile_name, 8192, covers)
+        leaves = None
+        if bundle is not None:
+            try:
+                leaves = decode_bundle(bundle, width)
+            except Malformed as why:
+                self.report.add("entry-altered", bundle_name, (0, len(bundle)), covers, str(why))
+        if tile is not None and len(tile) != 32 * width:
+            self.report.add("tile-altered", tile_name, (0, len(tile)), covers, "not %d hashes" % width)
+            tile = None
+        stored = None if tile is None else [tile[at : at + 32] for at in range(0, len(tile), 32)]
+        own = None if leaves is None else [leaf_hash(leaf) for leaf in leaves]
+        self.compare(bundle_name, tile_name, index, leaves, own, stored)
+        for value in (own or stored or [])[:width]:
+            tree.push(value)
+        if bodies:
+            self.bodies(index, width, leaves)
+        return leaves is None
+
+    def compare(self, bundle_name, tile_name, index, leaves, own, stored):
+        if own is None or stored is None or own == stored:
+            return
+        # Which of the two leads to the root: the tile above knows the root of a full bundle.
+        above = None
+        if len(own) == 256:
+            name = next((n for n in self.names if self.above(n, index)), None)
+            if name is not None:
+                upper = read_file(os.path.join(self.path, name), 8192)
+                above = upper[index % 256 * 32 : index % 256 * 32 + 32]
+        tree = Tree()
+        for value in own:
+            tree.push(value)
+        bundle_is_good = above is not None and tree.root(len(own)) == above
+        at = 0
+        for offset, (mine, theirs) in enumerate(zip(own, stored)):
+            end = at + 2 + len(leaves[offset])
+            if mine != theirs:
+                entry = (index * 256 + offset, index * 256 + offset + 1)
+                if bundle_is_good:
+                    place = (offset * 32, offset * 32 + 32)
+                    self.report.add("tile-altered", tile_name, place, entry, "the hash is not that of the entry")
+                else:
+                    self.report.add("entry-altered", bundle_name, (at, end), entry, "not the entry that was hashed")
+            at = end
+
+    @staticmethod
+    def above(name, index):
+        path = tile_path("tile/1", index // 256)
+        return name == path or name.startswith(path + ".p/")
+
+    def bodies(self, index, width, leaves):
+        name = tile_path("bodies", index, width)
+        covers = (index * 256, index * 256 + width)
+        data = self.read(name, BODIES_BYTES_MAX, covers)
+        if data is None:
+            return
+        try:
+            bodies = decode_bodies(data, width)
+        except Malformed as why:
+            self.report.add("body-altered", name, (0, len(data)), covers, str(why))
+            return
+        at = 0
+        for offset, body in enumerate(bodies):
+            end = at + 4 + len(body or b"")
+            entry = (covers[0] + offset, covers[0] + offset + 1)
+            claim = body_claim(leaves[offset]) if leaves is not None else None
+            if claim is not None and body is None:
+                self.report.add("body-missing", name, (at, end), entry, "the leaf names a body that is absent")
+            elif claim is not None and sha256(body) != claim[0]:
+                self.report.add("body-altered", name, (at, end), entry, "not the digest that the leaf names")
+            elif leaves is not None and claim is None and body is not None:
+                self.report.add("body-altered", name, (at, end), entry, "the leaf names no body")
+            at = end
+
+    def upper_tiles(self, size, tree):
+        for level, index, width in tiles_of(size):
+            if level == 0:
+                continue
+            name = tile_path("tile/%d" % level, index, width)
+            first = index << (8 * (level + 1))
+            covers = (first, min(size, first + (width << (8 * level))))
+            data = self.read(name, 8192, covers)
+            if data is None or tree.size != size:
+                continue
+            follows = b"".join(tree.node(8 * level, index * 256 + at) for at in range(width))
+            if data != follows and not self.report.damaged():
+                self.report.add("tile-altered", name, (0, len(data)), covers, "not what follows from the tiles below")
+
+
+def verify_tiles(path, vkeys=(), policy=None):
+    """An export in the tiles layout. `vkeys`: texts of the log's keys."""
+    export = _Export(path, policy or Policy([parse_vkey(text) for text in vkeys]))
+    export.judge()
+    return export.report
+
+
+# The command line.
+
+
+def _arguments(argv):
+    parser = argparse.ArgumentParser(prog="proofbook_verify.py", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    proof = commands.add_parser("proof", help="a receipt with its entry")
+    proof.add_argument("proof")
+    proof.add_argument("entry")
+    trust = proof.add_mutually_exclusive_group(required=True)
+    trust.add_argument("--vkey", action="append")
+    trust.add_argument("--policy")
+    entry = commands.add_parser("entry", help="an entry JSON by itself")
+    entry.add_argument("entry")
+    tiles = commands.add_parser("tiles", help="an export in the tiles layout")
+    tiles.add_argument("folder")
+    tiles.add_argument("--vkey", action="append", required=True)
+    for command in (proof, entry, tiles):
+        command.add_argument("--json", action="store_true", help="the whole answer as one JSON object")
+    return parser.parse_args(argv)
+
+
+def _run(arguments):
+    if arguments.command == "entry":
+        return verify_entry(read_file(arguments.entry, ENTRY_JSON_BYTES_MAX), arguments.entry)
+    if arguments.command == "tiles":
+        return verify_tiles(arguments.folder, arguments.vkey)
+    if arguments.policy is not None:
+        policy = Policy.parse(read_file(arguments.policy, POLICY_BYTES_MAX))
+    else:
+        policy = Policy([parse_vkey(text) for text in arguments.vkey])
+    proof = read_file(arguments.proof, PROOF_FILE_BYTES_MAX)
+    entry = read_file(arguments.entry, ENTRY_JSON_BYTES_MAX)
+    return verify_proof(proof, entry, policy, arguments.proof, arguments.entry)
+
+
+def _show(report, as_json, out):
+    if as_json:
+        out.write(json.dumps(report.as_json()) + "\n")
+        return
+    for ledger in report.ledgers:
+        values = (ledger["origin"], ledger["size"], ledger["checkpoint"], ledger["root"])
+        out.write(terminal_safe("%s: %s entries, checkpoint %s, root %s" % values) + "\n")
+    for finding in report.findings:
+        where = "%s/%s" % (finding.ledger, finding.file) if finding.ledger else finding.file
+        for word, span in (("bytes", finding.bytes), ("entries", finding.entries)):
+            where += ", %s %d..%d" % ((word,) + tuple(span)) if span else ""
+        out.write(terminal_safe("%s: %s: %s" % (finding.code, where, finding.detail)) + "\n")
+    if report.dropped:
+        out.write("%d further findings are not listed\n" % report.dropped)
+    for note in report.notes:
+        out.write("note: %s\n" % note)
+    out.write("verdict: %s\n" % report.verdict)
+
+
+def main(argv=None, out=None, err=None):
+    """The exit code of the command line `argv`."""
+    out, err = out or sys.stdout, err or sys.stderr
+    try:
+        arguments = _arguments(argv)
+    except SystemExit as stop:
+        return stop.code
+    try:
+        report = _run(arguments)
+    except (OSError, TooLarge, Malformed) as why:
+        err.write("proofbook_verify: %s\n" % terminal_safe(str(why)))
+        return 2 if isinstance(why, Malformed) else 1
+    _show(report, arguments.json, out)
+    return report.exit
+
+
+if __name__ == "__main__":
+    sys.exit(main())

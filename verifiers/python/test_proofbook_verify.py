@@ -1,0 +1,257 @@
+"""Tests of the Python verifier: public vectors, and what it must refuse. Standard library only."""
+
+import base64
+import io
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import proofbook_verify as pv  # noqa: E402
+
+VECTORS = os.path.join(HERE, "..", "..", "crates", "tlog", "tests", "vectors", "tlog-vectors.json")
+with open(VECTORS, encoding="utf-8") as file:
+    V = json.load(file)
+H = pv.from_b64_hash
+LOG = V["ed25519_log"]["vkey"]
+
+
+def raw_entry(index, leaf, **change):
+    value = {
+        "ledger": "audit",
+        "origin": "log.example.com/audit",
+        "index": index,
+        "tree_size": 300,
+        "leaf_base64": pv.b64(leaf),
+        "leaf_hash": pv.leaf_hash(leaf).hex(),
+        "state": "present",
+    }
+    value.update(change)
+    return json.dumps(value).encode()
+
+
+class TestTree(unittest.TestCase):
+    def test_roots(self):
+        tree = pv.Tree()
+        for index in range(70000):
+            tree.push(pv.leaf_hash(b"leaf-%d" % index))
+        for size, root in V["roots_b64_by_size"].items():
+            self.assertEqual(pv.b64(tree.root(int(size))), root, size)
+        for size, tiles in V["tiles_needed_by_size (sumdb path has an extra /8/ height element: tile/8/<L>/...; "
+                             "C2SP path drops it)"].items():
+            paths = {pv.tile_path("tile/%d" % level, n, w): (level, n, w) for level, n, w in pv.tiles_of(int(size))}
+            for tile in tiles:
+                level, index, width = paths[tile["sumdb_path"].replace("tile/8/", "tile/")]
+                data = b"".join(tree.node(8 * level, index * 256 + at) for at in range(width))
+                self.assertEqual(pv.sha256(data).hex(), tile["sha256_hex"])
+
+    def test_proofs(self):
+        for case in V["inclusion"]:
+            proof, leaf, root = [H(x) for x in case["proof"]], H(case["leaf_hash"]), H(case["root"])
+            self.assertTrue(pv.verify_inclusion(leaf, case["index"], case["size"], proof, root))
+            self.assertFalse(pv.verify_inclusion(leaf, case["index"] + 1, case["size"], proof, root))
+            self.assertFalse(pv.verify_inclusion(leaf, case["index"], case["size"], proof + [leaf], root))
+            for at in range(len(proof)):
+                wrong = proof[:at] + [bytes(32)] + proof[at + 1 :]
+                self.assertFalse(pv.verify_inclusion(leaf, case["index"], case["size"], wrong, root))
+        for case in V["consistency"]:
+            proof, sizes = [H(x) for x in case["proof"]], (case["size1"], case["size2"])
+            roots = (H(case["root1"]), H(case["root2"]))
+            self.assertTrue(pv.verify_consistency(*sizes, proof, *roots))
+            self.assertFalse(pv.verify_consistency(*sizes, proof + [bytes(32)], *roots))
+            self.assertFalse(pv.verify_consistency(*sizes, proof, bytes(32), roots[1]))
+
+    def test_paths_and_bundles(self):
+        self.assertEqual(pv.tile_path("tile/entries", 1234067), "tile/entries/x001/x234/067")
+        self.assertEqual(pv.tile_path("tile/0", 273, 112), "tile/0/273.p/112")
+        bundle = bytes.fromhex(V["entry_bundle_first_3_hex"])
+        self.assertEqual(pv.decode_bundle(bundle, 3), [b"leaf-0", b"leaf-1", b"leaf-2"])
+        for wrong in (bundle[:-1], bundle + b"\0", bundle[1:]):
+            self.assertRaises(pv.Malformed, pv.decode_bundle, wrong, 3)
+
+
+class TestSignatures(unittest.TestCase):
+    # RFC 8032 section 7.1, tests 1 to 3: public key, message, signature.
+    RFC8032 = (
+        (
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b"
+            "d25bf5f0595bbe24655141438e7a100b",
+        ),
+        (
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c"
+            "387b2eaeb4302aeeb00d291612bb0c00",
+        ),
+        (
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "af82",
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc659"
+            "4a7c15e9716ed28dc027beceea1ec40a",
+        ),
+    )
+
+    def test_rfc_8032(self):
+        for key, message, signature in self.RFC8032:
+            key, message, signature = (bytes.fromhex(text) for text in (key, message, signature))
+            self.assertTrue(pv.ed25519_verify(key, message, signature))
+            self.assertFalse(pv.ed25519_verify(key, message + b"x", signature))
+            for at in range(0, 64, 7):
+                wrong = signature[:at] + bytes((signature[at] ^ 1,)) + signature[at + 1 :]
+                self.assertFalse(pv.ed25519_verify(key, message, wrong))
+            # RFC 8032 section 5.1.7: S must be below L.
+            s = int.from_bytes(signature[32:], "little") + 2**252 + 27742317777372353535851937790883648493
+            self.assertFalse(pv.ed25519_verify(key, message, signature[:32] + s.to_bytes(32, "little")))
+
+    def test_weak_keys(self):
+        p = 2**255 - 19
+        for y in (0, 1, p - 1, p, p + 1, 2**255 + 1):
+            self.assertIsNone(pv._ed25519_key(y.to_bytes(32, "little")))
+
+    def test_ml_dsa(self):
+        case = V["mldsa44_cosignature"]
+        key = pv.parse_vkey(case["vkey"]).key
+        message = bytes.fromhex(case["cosigned_message_hex"])
+        signature = base64.b64decode(case["line_deterministic_signature"].split(" ")[2])[12:]
+        self.assertTrue(pv.ml_dsa_44_verify(key, message, signature))
+        self.assertFalse(pv.ml_dsa_44_verify(key, message + b"x", signature))
+        for at in list(range(0, len(signature), 201)) + [len(signature) - 1, len(signature) - 10]:
+            wrong = signature[:at] + bytes((signature[at] ^ 1,)) + signature[at + 1 :]
+            self.assertFalse(pv.ml_dsa_44_verify(key, message, wrong), at)
+
+
+class TestNotes(unittest.TestCase):
+    def note(self):
+        return V["ed25519_log"]["checkpoint_size_300"].encode()
+
+    def test_all_lines(self):
+        whole = V["ed25519_log"]["checkpoint_size_300"]
+        whole += V["ed25519_cosignature"]["line"] + V["mldsa44_cosignature"]["line_deterministic_signature"]
+        note = pv.parse_note(whole.encode())
+        keys = [pv.parse_vkey(V[name]["vkey"]) for name in ("ed25519_log", "ed25519_cosignature", "mldsa44_cosignature")]
+        self.assertEqual(pv.verify_note(note, keys), keys)
+        self.assertEqual(pv.parse_checkpoint(note.text).size, 300)
+        changed = whole.replace("300\n", "301\n", 1)
+        self.assertRaises(pv.BadSignature, pv.verify_note, pv.parse_note(changed.encode()), keys)
+        self.assertRaises(pv.NoKnownKey, pv.verify_note, pv.parse_note(self.note()), keys[1:])
+
+    def test_malformed(self):
+        note = self.note()
+        for wrong in (b"", note[:-1], note.replace(b"\n\n", b"\n"), note + b"\n", note + b"x\n", note + b"\xff\n",
+                      note.replace(b"300", b"\x01"), b"a\n\n" + b"x" * 70000):
+            self.assertRaises(pv.Malformed, pv.parse_note, wrong)
+        for wrong in ("", "o\n", "o\n01\n" + pv.b64(bytes(32)) + "\n", "o\n1\nAAAA\n", "o p\n1\n" + pv.b64(bytes(32)) + "\n"):
+            self.assertRaises(pv.Malformed, pv.parse_checkpoint, wrong)
+
+    def test_policy(self):
+        witness = V["ed25519_cosignature"]["vkey"]
+        text = "# c\nlog %s\nwitness w1 %s https://w.example\ngroup g any w1\nquorum g\n" % (LOG, witness)
+        policy = pv.Policy.parse(text.encode())
+        proof = V["tlog_proof_index_256_size_300"].encode()
+        self.assertEqual(pv.verify_proof(proof, raw_entry(256, b"leaf-256"), policy).verdict, "ok")
+        alone = b"\n".join(proof.split(b"\n")[:-2]) + b"\n"
+        self.assertEqual(pv.verify_proof(alone, raw_entry(256, b"leaf-256"), policy).verdict, "key-unknown")
+        for wrong in (text.replace("quorum g\n", ""), text.replace("any w1", "2 w1"), text.replace("any w1", "any w2"),
+                      text + "quorum g\n", text + "witness w2 %s u\n" % witness, text.replace("quorum g", "quorum x")):
+            self.assertRaises(pv.Malformed, pv.Policy.parse, wrong.encode())
+
+
+class TestProof(unittest.TestCase):
+    def check(self, proof, entry, verdict, vkey=LOG):
+        report = pv.verify_proof(proof, entry, pv.Policy([pv.parse_vkey(vkey)]))
+        self.assertEqual(report.verdict, verdict, report.as_json())
+
+    def test_verdicts(self):
+        proof = V["tlog_proof_index_256_size_300"].encode()
+        entry = raw_entry(256, b"leaf-256")
+        self.check(proof, entry, "ok")
+        self.check(proof, raw_entry(256, b"leaf-257"), "proof-wrong")
+        self.check(proof, raw_entry(256, b"leaf-256", leaf_hash="00" * 32), "entry-altered")
+        self.check(proof, raw_entry(255, b"leaf-256"), "entry-altered")
+        self.check(proof, raw_entry(256, b"leaf-256", origin="x"), "origin-other")
+        self.check(proof, b"{}", "proof-malformed")
+        self.check(proof, entry[:-1] + b',"index":256}', "proof-malformed")
+        self.check(proof, b"[" * 100000, "proof-malformed")
+        self.check(proof[1:], entry, "proof-malformed")
+        self.check(proof.replace(b"\n300\n", b"\n301\n"), entry, "checkpoint-forged")
+        other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+        self.check(proof, entry, "key-unknown", other)
+
+    def test_body(self):
+        body = b'{"salt":"AA==","event":{}}'
+        leaf = (
+            '{"v":1,"entry_id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","source":"urn:x","action":"a.b","category":"api",'
+            '"severity":"info","outcome":"unknown","occurred_at":"2026-11-24T10:00:00.000000000Z",'
+            '"received_at":"2026-11-24T10:00:00.000000000Z","body_sha256":"%s","body_bytes":%d}'
+        ) % (pv.sha256(body).hex(), len(body))
+        value = {"ledger": "main", "origin": "o", "index": 0, "tree_size": 1, "leaf": leaf,
+                 "leaf_hash": pv.leaf_hash(leaf.encode()).hex(), "body": body.decode(),
+                 "body_sha256": pv.sha256(body).hex(), "state": "present"}
+        for change, verdict in (({}, "ok"), ({"body": None}, "ok"), ({"body": "{}"}, "body-altered"),
+                                ({"body_sha256": "00" * 32}, "body-altered"), ({"leaf": leaf + " "}, "entry-altered"),
+                                ({"state": "?"}, "proof-malformed"), ({"x": 1}, "proof-malformed")):
+            report = pv.verify_entry(json.dumps(dict(value, **change)).encode())
+            self.assertEqual(report.verdict, verdict, change)
+        withheld = pv.verify_entry(json.dumps(dict(value, body=None)).encode())
+        self.assertEqual(withheld.notes, ["body-withheld"])
+
+
+class TestTiles(unittest.TestCase):
+    def export(self, folder):
+        tree, leaves = pv.Tree(), [b"leaf-%d" % index for index in range(300)]
+        for leaf in leaves:
+            tree.push(pv.leaf_hash(leaf))
+        files = {"checkpoint": V["ed25519_log"]["checkpoint_size_300"].encode()}
+        for level, index, width in pv.tiles_of(300):
+            hashes = [tree.node(8 * level, index * 256 + at) for at in range(width)]
+            files[pv.tile_path("tile/%d" % level, index, width)] = b"".join(hashes)
+        for index in (0, 1):
+            part = leaves[index * 256 : index * 256 + 256]
+            data = b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in part)
+            files[pv.tile_path("tile/entries", index, len(part))] = data
+        for name, data in files.items():
+            path = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+        return files
+
+    def test_export(self):
+        with tempfile.TemporaryDirectory() as folder:
+            files = self.export(folder)
+            self.assertEqual(pv.verify_tiles(folder, [LOG]).verdict, "ok")
+            changes = (
+                ("tile/entries/000", 100, "entry-altered"),
+                ("tile/entries/001.p/44", 3, "entry-altered"),
+                ("tile/0/000", 40, "tile-altered"),
+                ("tile/1/000.p/1", 1, "tile-altered"),
+                ("checkpoint", 3, "checkpoint-forged"),
+            )
+            for name, at, verdict in changes:
+                path = os.path.join(folder, name)
+                data = bytearray(files[name])
+                data[at] ^= 1
+                with open(path, "wb") as file:
+                    file.write(data)
+                report = pv.verify_tiles(folder, [LOG])
+                self.assertEqual((report.verdict, report.findings[0].file), (verdict, name), report.as_json())
+                os.remove(path)
+                missing = pv.verify_tiles(folder, [LOG])
+                self.assertTrue(any(f.code == "file-missing" and f.file == name for f in missing.findings))
+                with open(path, "wb") as file:
+                    file.write(files[name])
+            with open(os.path.join(folder, "surplus\x1b"), "wb"):
+                pass
+            self.assertEqual(pv.verify_tiles(folder, [LOG]).verdict, "file-unknown")
+            out = io.StringIO()
+            self.assertEqual(pv.main(["tiles", folder, "--vkey", LOG], out), 32)
+            self.assertNotIn("\x1b", out.getvalue())
+
+
+if __name__ == "__main__":
+    unittest.main()
