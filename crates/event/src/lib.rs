@@ -174,6 +174,17 @@ pub fn prepare<'a>(format: Format, raw: &'a [u8], ctx: &Context<'a>) -> Result<P
     }
 }
 
+/// Whether the bytes are one JSON value as this room accepts it from native clients: RFC 8259, no member name twice, no
+/// lone surrogates, no number beyond a double, no byte order mark; at most 65 levels, so that a body passes too.
+///
+/// Errors: [`Rejected`] with the place.
+pub fn strict_json(raw: &[u8]) -> Result<(), Rejected> {
+    if raw.len() > u32::MAX as usize / 2 {
+        return Err(Rejected::at("event_size", "", None, "less than 2 GiB of JSON"));
+    }
+    tape::parse_to(raw, tape::Mode::Strict, limits::DEPTH_MAX + 1).map(|_| ()).map_err(|fault| Rejected::of(raw, fault))
+}
+
 /// Line, from 1, of a byte.
 pub(crate) fn line_at(raw: &[u8], at: usize) -> u64 {
     let before = raw.get(..at.min(raw.len())).unwrap_or_default();

@@ -81,12 +81,18 @@ struct Pass<'a> {
     mode: Mode,
     at: usize,
     stack: Vec<Frame>,
+    depth: usize,
 }
 
 type Step<T> = Result<T, (&'static str, usize, &'static str)>;
 
 /// Reads exactly one JSON value with nothing but white space around it.
 pub(crate) fn parse(raw: &[u8], mode: Mode) -> Result<Tape<'_>, Fault> {
+    parse_to(raw, mode, DEPTH_MAX)
+}
+
+/// The same, with another limit of nesting.
+pub(crate) fn parse_to(raw: &[u8], mode: Mode, depth: usize) -> Result<Tape<'_>, Fault> {
     let text = match std::str::from_utf8(raw) {
         Ok(text) => Some(text),
         Err(error) if mode == Mode::Strict => {
@@ -96,7 +102,7 @@ pub(crate) fn parse(raw: &[u8], mode: Mode) -> Result<Tape<'_>, Fault> {
         Err(_) => None,
     };
     let tape = Tape { raw, text, nodes: Vec::with_capacity(64), spaced: false };
-    let mut pass = Pass { tape, mode, at: 0, stack: Vec::with_capacity(8) };
+    let mut pass = Pass { tape, mode, at: 0, stack: Vec::with_capacity(8), depth };
     match pass.run() {
         Ok(()) => Ok(pass.tape),
         Err((code, at, expected)) => Err(Fault { code, at, expected, pointer: pass.pointer() }),
@@ -150,7 +156,7 @@ impl<'a> Pass<'a> {
     }
 
     fn open(&mut self, object: bool) -> Step<Expect> {
-        if self.stack.len() >= DEPTH_MAX {
+        if self.stack.len() >= self.depth {
             return Err(("json_depth", self.at, "at most 64 levels of nesting"));
         }
         let node = small(self.tape.nodes.len());
@@ -251,14 +257,16 @@ impl<'a> Pass<'a> {
                 node.next = next;
                 node.end = end;
             }
-            if object && suspect && self.mode == Mode::Strict {
-                if let Some(key) = self.tape.duplicate(number) {
-                    let at = self.tape.node(key).map_or(0, |n| n.start as usize);
-                    if let Some(frame) = self.stack.last_mut() {
-                        frame.key = key;
-                    }
-                    return Err(("json_duplicate_key", at, "each member name once"));
+            if object
+                && suspect
+                && self.mode == Mode::Strict
+                && let Some(key) = self.tape.duplicate(number)
+            {
+                let at = self.tape.node(key).map_or(0, |n| n.start as usize);
+                if let Some(frame) = self.stack.last_mut() {
+                    frame.key = key;
                 }
+                return Err(("json_duplicate_key", at, "each member name once"));
             }
         }
         self.stack.pop();
@@ -406,10 +414,11 @@ impl<'a> Tape<'a> {
             Sort::Text => (node.start as usize + 1, (node.end as usize).saturating_sub(1)),
             _ => (node.start as usize, node.end as usize),
         };
-        if !node.escaped && !node.dirty {
-            if let Some(text) = self.text {
-                return Cow::Borrowed(text.get(start..end).unwrap_or_default());
-            }
+        if !node.escaped
+            && !node.dirty
+            && let Some(text) = self.text
+        {
+            return Cow::Borrowed(text.get(start..end).unwrap_or_default());
         }
         text::decode(self.raw.get(start..end).unwrap_or_default())
     }

@@ -81,11 +81,12 @@ pub(crate) fn decode(inner: &[u8]) -> Cow<'_, str> {
 
 fn decode_unicode(inner: &[u8], at: usize) -> (char, usize) {
     let unit = hex4(inner, at + 2).unwrap_or(0xFFFD);
-    if (0xD800..=0xDBFF).contains(&unit) && inner.get(at + 6..at + 8) == Some(b"\\u") {
-        if let Some(low) = hex4(inner, at + 8).filter(|low| (0xDC00..=0xDFFF).contains(low)) {
-            let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
-            return (char::from_u32(code).unwrap_or('\u{FFFD}'), 12);
-        }
+    if (0xD800..=0xDBFF).contains(&unit)
+        && inner.get(at + 6..at + 8) == Some(b"\\u")
+        && let Some(low) = hex4(inner, at + 8).filter(|low| (0xDC00..=0xDFFF).contains(low))
+    {
+        let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+        return (char::from_u32(code).unwrap_or('\u{FFFD}'), 12);
     }
     (char::from_u32(unit).unwrap_or('\u{FFFD}'), 6)
 }

@@ -4,6 +4,7 @@
 
 pub mod cloudtrail;
 pub mod openbao;
+mod people;
 pub mod syslog;
 pub mod text;
 
@@ -13,7 +14,7 @@ use crate::limits::{COPIED_BYTES_MAX, COPIED_DEPTH_MAX, EVENT_BYTES_MAX, EXT_BYT
 use crate::places::{CATEGORIES, word};
 use crate::prepared::{IdMade, Marks, Original, Prepared, Slots};
 use crate::tape::{Mode, Sort, Tape, parse};
-use crate::text::{cut_bytes, cut_chars, lossy, push_string};
+use crate::text::{cut_bytes, cut_chars, lossy, push_number, push_string};
 use crate::time::Moment;
 use crate::{Context, Rejected};
 
@@ -228,6 +229,11 @@ impl Out {
         self.cut |= cut;
         self.key(name);
         push_string(value, &mut self.json);
+    }
+
+    pub(crate) fn number(&mut self, name: &str, value: u64) {
+        self.key(name);
+        push_number(value, &mut self.json);
     }
 
     pub(crate) fn flag(&mut self, name: &str, value: Option<bool>) {

@@ -1,7 +1,11 @@
 //! Room tests of `event`: through its door only.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod hostile;
+mod leaf;
+mod mapped;
 mod native;
+mod real;
 
 use event::{Context, Format, Prepared, Rejected};
 
