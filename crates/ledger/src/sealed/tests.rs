@@ -1,3 +1,4 @@
+//! Sealed sets written, read, spoiled and cut off.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
