@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Proofbook's second verifier: checks receipts, exports and whole data folders, with the standard library alone.
+"""Proofbook's second verifier: checks receipts, entries and exports, with the standard library alone.
 
 It shares no code with the Proofbook binary. Signatures (Ed25519, ML-DSA-44), the Merkle tree, tlog-tiles, signed notes
-and the zstd format are implemented here from their specifications: RFC 8032, FIPS 204, RFC 6962, C2SP, RFC 8878. What
+are implemented here from their specifications: RFC 8032, FIPS 204, RFC 6962, C2SP. What
 is judged and how it is named: docs/formats/verdicts.md. Nothing it reads is executed, trusted or printed raw.
 
 It verifies and does nothing else: it signs nothing, writes nothing, opens no network connection, needs no package.
@@ -10,10 +10,10 @@ It verifies and does nothing else: it signs nothing, writes nothing, opens no ne
     proofbook_verify.py proof 7.tlog-proof 7.entry.json --vkey VKEY | --policy FILE
     proofbook_verify.py entry 7.entry.json
     proofbook_verify.py tiles DIR --vkey VKEY
-    proofbook_verify.py folder DIR [--pin FILE] [--vkey VKEY ...]
 
 Exit codes: 0 ok, 1 the verifier could not do its work, 2 wrong use, 10 and above: the verdict's.
-As a module: verify_folder(), verify_tiles(), verify_proof(), verify_entry(), each gives a Report.
+It does not judge a whole data folder yet: the binary does.
+As a module: verify_tiles(), verify_proof(), verify_entry(), each gives a Report.
 """
 
 import argparse
@@ -1010,8 +1010,9 @@ _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
 _TIME = r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z"'
 _LEAF = re.compile(
     (
-        r'\{"v":1,"entry_id":"[0-9A-HJKMNP-TV-Z]{26}","source":<S>(?:,"source_epoch":<S>)?(?:,"source_seq":[0-9]{1,16})?'
-        r',"action":<S>,"category":<S>,"severity":<S>,"outcome":<S>,"occurred_at":<T>,"received_at":<T>'
+        r'\{"v":1,"entry_id":"[0-9A-HJKMNP-TV-Z]{26}","source":<S>(?:,"source_epoch":<S>)?'
+        r'(?:,"source_seq":[0-9]{1,16})?,"action":<S>,"category":<S>,"severity":<S>,"outcome":<S>'
+        r',"occurred_at":<T>,"received_at":<T>'
         r'(?:,"actor_ref":"[0-9a-f]{32}")?,"body_sha256":"([0-9a-f]{64})","body_bytes":([0-9]{1,10})\}\Z'
     )
     .replace("<S>", _STRING)

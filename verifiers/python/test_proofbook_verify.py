@@ -133,7 +133,8 @@ class TestNotes(unittest.TestCase):
         whole = V["ed25519_log"]["checkpoint_size_300"]
         whole += V["ed25519_cosignature"]["line"] + V["mldsa44_cosignature"]["line_deterministic_signature"]
         note = pv.parse_note(whole.encode())
-        keys = [pv.parse_vkey(V[name]["vkey"]) for name in ("ed25519_log", "ed25519_cosignature", "mldsa44_cosignature")]
+        names = ("ed25519_log", "ed25519_cosignature", "mldsa44_cosignature")
+        keys = [pv.parse_vkey(V[name]["vkey"]) for name in names]
         self.assertEqual(pv.verify_note(note, keys), keys)
         self.assertEqual(pv.parse_checkpoint(note.text).size, 300)
         changed = whole.replace("300\n", "301\n", 1)
@@ -145,7 +146,8 @@ class TestNotes(unittest.TestCase):
         for wrong in (b"", note[:-1], note.replace(b"\n\n", b"\n"), note + b"\n", note + b"x\n", note + b"\xff\n",
                       note.replace(b"300", b"\x01"), b"a\n\n" + b"x" * 70000):
             self.assertRaises(pv.Malformed, pv.parse_note, wrong)
-        for wrong in ("", "o\n", "o\n01\n" + pv.b64(bytes(32)) + "\n", "o\n1\nAAAA\n", "o p\n1\n" + pv.b64(bytes(32)) + "\n"):
+        root = pv.b64(bytes(32))
+        for wrong in ("", "o\n", "o\n01\n%s\n" % root, "o\n1\nAAAA\n", "o p\n1\n%s\n" % root):
             self.assertRaises(pv.Malformed, pv.parse_checkpoint, wrong)
 
     def test_policy(self):

@@ -30,3 +30,6 @@ pub const OLD_BEFORE_SECONDS: i64 = 946_684_800;
 pub const YEARLESS_AHEAD_SECONDS: i64 = 86_400;
 /// Bytes of a leaf: entry bundles of tlog-tiles give a length two bytes.
 pub const LEAF_BYTES_MAX: usize = 65_535;
+/// Elements and parameters of structured data that are read; a message with more of them is kept as plain text, since
+/// finding repeated names costs the square of their number.
+pub const STRUCTURED_DATA_MAX: usize = 1_000;

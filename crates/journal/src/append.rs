@@ -1,1 +1,204 @@
-//! From a request to durable entries.
+//! From a request to a batch, and from its outcomes to answers, in the order of the request.
+//!
+//! Pure but for the keys it is handed: submits nothing and reads no disk. The caller submits the batch, calls
+//! [`answers`], and submits what that names in `again` once more with `collide` (events.md rule 8).
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use event::{Context, IdMade, Rejected};
+use ledger::{Batch, Outcome, Tags};
+use vault::{Random, Vault};
+
+use crate::credential::Credential;
+use crate::request::{EventResult, FilePlace, Format, Framing, Refusal, Request};
+use crate::rules::{Ulids, allow_source};
+
+/// What building needs besides the request.
+pub struct Builder<'a> {
+    /// Duplicate tags and pseudonyms.
+    pub vault: &'a Vault,
+    /// Salts and ids.
+    pub random: &'a Random,
+    /// Entry ids.
+    pub ulids: &'a Ulids,
+    /// Time of arrival, nanoseconds.
+    pub now_ns: u64,
+    /// Name of the ledger.
+    pub ledger: &'a str,
+}
+
+/// What became of one event so far.
+#[derive(Clone, Debug)]
+pub enum Slot {
+    /// Not in the batch.
+    Refused(Refusal),
+    /// The next entry of the batch.
+    Queued {
+        /// Its ULID.
+        entry_id: String,
+        /// Its id was made of a place in a file: a conflict is appended under a generated one.
+        from_place: bool,
+    },
+}
+
+/// A batch, and one slot an event.
+pub struct Built {
+    /// To be submitted; may be empty.
+    pub batch: Batch,
+    /// One per event, same order.
+    pub slots: Vec<Slot>,
+}
+
+impl Builder<'_> {
+    /// Builds the events of a request. An error concerns the whole request: nothing is to be appended.
+    pub fn build(&self, credential: &Credential, request: &Request<'_>) -> Result<Built, Refusal> {
+        let parts = event::split(format(request.format), framing(request.framing), request.body).map_err(refusal)?;
+        self.build_parts(credential, request, &parts, false)
+    }
+
+    /// Builds some events of a request; with `collide` under generated ids.
+    pub fn build_parts(
+        &self,
+        credential: &Credential,
+        request: &Request<'_>,
+        parts: &[&[u8]],
+        collide: bool,
+    ) -> Result<Built, Refusal> {
+        let mut built = Built { batch: Batch::default(), slots: Vec::with_capacity(parts.len()) };
+        let (mut body, mut leaf) = (Vec::new(), Vec::new());
+        for part in parts {
+            let slot = self.one(credential, request, part, collide, (&mut leaf, &mut body), &mut built.batch);
+            built.slots.push(slot.unwrap_or_else(|mut refused| {
+                let first = event::line_of(request.body, part);
+                refused.line = Some(first + refused.line.unwrap_or(1) - 1);
+                Slot::Refused(refused)
+            }));
+        }
+        Ok(built)
+    }
+
+    fn one(
+        &self,
+        credential: &Credential,
+        request: &Request<'_>,
+        part: &[u8],
+        collide: bool,
+        (leaf, body): (&mut Vec<u8>, &mut Vec<u8>),
+        batch: &mut Batch,
+    ) -> Result<Slot, Refusal> {
+        let make_id = || self.ulids.next(self.now_ns, &**self.random);
+        let context = Context {
+            default_source: &credential.default_source,
+            tenant: "default",
+            ledger: self.ledger,
+            arrival: self.now_ns,
+            place: request.place.as_ref().map(|p| place(p, request.body, part)),
+            make_id: &make_id,
+            ingest: None,
+        };
+        let mut event = event::prepare(format(request.format), part, &context).map_err(refusal)?;
+        // events.md rule 9.
+        allow_source(credential, event.source())?;
+        if collide {
+            event.collide(make_id());
+        }
+        let mut salt = [0; 16];
+        (self.random)(&mut salt);
+        body.clear();
+        event.write_body(&STANDARD.encode(salt), body);
+        let mut body_sha256 = [0; 32];
+        body_sha256.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
+        let body_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let entry_id = make_id();
+        let actor = event.actor_id().map(|id| self.vault.actor_ref(event.actor_type(), id));
+        leaf.clear();
+        let stamp_at = event.write_leaf(&entry_id, actor.as_deref(), &body_sha256, body_bytes, leaf);
+        let (identity, content) = self.vault.dedup_tags(event.source(), event.id(), event.submitted());
+        let fresh = event.id_made() == IdMade::Generated;
+        batch.push(leaf, Some(stamp_at), Some(body), Tags { identity, content }, fresh);
+        Ok(Slot::Queued { entry_id, from_place: event.id_made() == IdMade::FilePlace })
+    }
+}
+
+/// Answers to a request, and the positions of events that are to be submitted once more under a generated id.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// One per event, same order.
+    pub results: Vec<EventResult>,
+    /// Positions whose result is not settled yet.
+    pub again: Vec<usize>,
+}
+
+/// Joins slots and outcomes. `first_id` reads the entry id at an index; where it cannot, the answer to a duplicate has
+/// an empty one, because the entry is durable all the same.
+pub fn answers(slots: Vec<Slot>, outcomes: &[Outcome], first_id: &dyn Fn(u64) -> Option<String>) -> Answers {
+    let mut outcomes = outcomes.iter();
+    let mut answers = Answers::default();
+    for slot in slots {
+        let (entry_id, from_place) = match slot {
+            Slot::Refused(refusal) => {
+                answers.results.push(EventResult::Refused(refusal));
+                continue;
+            }
+            Slot::Queued { entry_id, from_place } => (entry_id, from_place),
+        };
+        answers.results.push(match outcomes.next() {
+            Some(&Outcome::Appended { index, leaf_hash }) => {
+                EventResult::Acknowledged { index, leaf_hash, entry_id, duplicate: false }
+            }
+            Some(&Outcome::Duplicate { index, leaf_hash }) => {
+                let entry_id = first_id(index).unwrap_or_default();
+                EventResult::Acknowledged { index, leaf_hash, entry_id, duplicate: true }
+            }
+            Some(&Outcome::Conflict { index }) => {
+                if from_place {
+                    answers.again.push(answers.results.len());
+                }
+                EventResult::Refused(conflict(index))
+            }
+            // The log answers every entry of a batch; one without an answer is never called durable.
+            None => EventResult::Refused(Refusal::new(503, "unanswered", "", "a repetition", "the log gave no answer")),
+        });
+    }
+    answers
+}
+
+fn conflict(index: u64) -> Refusal {
+    let detail = format!("entry {index} has the same source and id and other content");
+    let mut refusal = Refusal::new(409, "identity-conflict", "id", "an id that the source has not used", detail);
+    refusal.first_index = Some(index);
+    refusal
+}
+
+fn refusal(rejected: Rejected) -> Refusal {
+    let status = if matches!(rejected.code, "tenant_other" | "stream_other") { 403 } else { 400 };
+    let detail = rejected.to_string();
+    let mut refusal = Refusal::new(status, rejected.code, rejected.field, rejected.expected, detail);
+    refusal.line = rejected.line;
+    refusal
+}
+
+fn place<'a>(place: &'a FilePlace, body: &[u8], part: &[u8]) -> event::FilePlace<'a> {
+    event::FilePlace { digest: &place.file, offset: place.offset + event::offset_of(body, part) as u64 }
+}
+
+fn format(format: Format) -> event::Format {
+    match format {
+        Format::Native => event::Format::Native,
+        Format::CloudTrail => event::Format::CloudTrail,
+        Format::OpenBao => event::Format::OpenBao,
+        Format::Syslog => event::Format::Syslog,
+        Format::Text => event::Format::Text,
+    }
+}
+
+fn framing(framing: Framing) -> event::Framing {
+    match framing {
+        Framing::Auto => event::Framing::Auto,
+        Framing::Ndjson => event::Framing::Ndjson,
+        Framing::Array => event::Framing::Array,
+        Framing::Object => event::Framing::Object,
+        Framing::Lines => event::Framing::Lines,
+    }
+}

@@ -21,7 +21,7 @@ pub struct Doors {
     /// Nanoseconds since 1970.
     pub clock: ledger::Clock,
     /// Fills with random bytes.
-    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    pub random: vault::Random,
     /// File calls.
     pub disk: Arc<dyn ledger::durable::Disk>,
 }

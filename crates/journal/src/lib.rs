@@ -3,8 +3,10 @@
 //! Opens no socket, makes no clock and no randomness, knows no HTTP. What it knows about principals, tokens and ledgers
 //! is a fold over the committed entries of `control`; nothing here is decided from a projection.
 
+#![expect(clippy::result_large_err, reason = "refusals carry text for people and are cold")]
+
 mod access;
-mod append;
+pub mod append;
 mod credential;
 mod error;
 pub mod fold;

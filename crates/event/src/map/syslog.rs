@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::{Draft, Out, Who, people, readable, sized};
-use crate::limits::YEARLESS_AHEAD_SECONDS;
+use crate::limits::{STRUCTURED_DATA_MAX, YEARLESS_AHEAD_SECONDS};
 use crate::prepared::{Original, Prepared};
 use crate::time::{self, Moment, days, days_in_month, number};
 use crate::{Context, Rejected};
@@ -135,15 +135,21 @@ fn rfc5424(rest: &[u8]) -> Option<Header<'_>> {
 /// `-` or elements `[ID name="value" ...]` without space between them.
 fn structured(mut rest: &[u8]) -> Option<(Vec<Element<'_>>, &[u8])> {
     let mut elements: Vec<Element<'_>> = Vec::new();
+    let mut read = 0;
     if let Some(rest) = rest.strip_prefix(b"-") {
         return Some((elements, rest));
     }
     while let Some(inner) = rest.strip_prefix(b"[") {
+        read += 1;
         let end = inner.iter().position(|b| matches!(b, b' ' | b']'))?;
         let id = readable(inner.get(..end)?);
         let mut params: Vec<(Cow<'_, str>, Vec<Cow<'_, str>>)> = Vec::new();
         let mut at = inner.get(end..)?;
         while let Some(param) = at.strip_prefix(b" ") {
+            read += 1;
+            if read > STRUCTURED_DATA_MAX {
+                return None;
+            }
             let equals = param.iter().position(|b| *b == b'=').filter(|n| *n > 0)?;
             let name = readable(param.get(..equals)?);
             let (value, after) = quoted(param.get(equals + 1..)?)?;
@@ -153,7 +159,7 @@ fn structured(mut rest: &[u8]) -> Option<(Vec<Element<'_>>, &[u8])> {
             }
             at = after;
         }
-        rest = at.strip_prefix(b"]")?;
+        rest = at.strip_prefix(b"]").filter(|_| read <= STRUCTURED_DATA_MAX)?;
         match elements.iter_mut().find(|(known, _)| *known == id) {
             Some((_, known)) => merge(known, params),
             None => elements.push((id, params)),

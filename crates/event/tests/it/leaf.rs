@@ -57,7 +57,8 @@ proptest! {
     ) {
         let text = |s: &str| serde_json::to_string(s).unwrap();
         let raw = format!(
-            "{{{spaces}\"message\":{},\"id\":{spaces}{},\"action\":{},\"actor\":{{\"type\":\"user\",{spaces}\"id\":{}}},\
+            "{{{spaces}\"message\":{},\"id\":{spaces}{},\"action\":{},\
+             \"actor\":{{\"type\":\"user\",{spaces}\"id\":{}}},\
              \"metadata\":{{\"k\":[{},{spaces}{{}}]}},\"source_seq\":{{\"n\":{n},\"epoch\":{}}}}}{spaces}",
             text(&message), text(&id), text(&action), text(&person), text(&message), text(&epoch)
         );

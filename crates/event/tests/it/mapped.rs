@@ -81,6 +81,9 @@ fn syslog_headers() {
             ("/ext/syslog/relay_host", json!("relay")),
         ],
     );
+    let bomb: String = (0..100_000).map(|n| format!(" k{n}=\"\"")).collect();
+    let bomb = format!("<13>1 - h a - - [x{bomb}] text");
+    syslog(bomb.as_bytes(), &[("/ext/truncated", json!(true)), ("/ext/sd", Value::Null)]);
     syslog(b"<13>Feb 29 00:00:00 h a: x", &[("/occurred_at", json!("2024-02-29T00:00:00.000000000Z"))]);
     syslog(b"<13>Nov 24 12:00:00 h a: x", &[("/occurred_at", json!("2026-11-24T12:00:00.000000000Z"))]);
 }
@@ -155,7 +158,8 @@ fn cloudtrail_records() {
     let ct = |raw: &str, expected: &[(&str, Value)]| check(Format::CloudTrail, raw.as_bytes(), expected);
     ct(
         r#"{"eventID":"e1","eventTime":"2023-07-10T11:42:44Z","eventSource":"iam.amazonaws.com","eventName":"Get User",
-            "recipientAccountId":"123","userIdentity":{"type":"AssumedRole","principalId":"AROA1:ada","accessKeyId":"ASIA",
+            "recipientAccountId":"123","userIdentity":{"type":"AssumedRole","principalId":"AROA1:ada",
+            "accessKeyId":"ASIA",
             "sessionContext":{"attributes":{"mfaAuthenticated":"true"},
             "sessionIssuer":{"type":"Role","principalId":"AROA1","userName":"admin"}}},"sourceIPAddress":"1.2.3.4",
             "errorCode":"Client.UnauthorizedOperation","errorMessage":"no","requestParameters":null,"requestID":"r",
@@ -181,7 +185,8 @@ fn cloudtrail_records() {
     );
     ct(
         r#"{"@timestamp":"2020-09-14T00:44:23.000Z","eventSource":"ec2.amazonaws.com","eventName":"X",
-            "userIdentity":{"type":"AWSService","invokedBy":"ec2.amazonaws.com"},"sourceIPAddress":"ec2.amazonaws.com"}"#,
+            "userIdentity":{"type":"AWSService","invokedBy":"ec2.amazonaws.com"},
+            "sourceIPAddress":"ec2.amazonaws.com"}"#,
         &[
             ("/occurred_at", json!("2020-09-14T00:44:23.000000000Z")),
             ("/ext/time_from", json!("@timestamp")),
@@ -205,7 +210,8 @@ fn cloudtrail_records() {
 fn openbao_lines() {
     let ob = |raw: &str, expected: &[(&str, Value)]| check(Format::OpenBao, raw.as_bytes(), expected);
     ob(
-        r#"{"time":"2026-11-24T02:11:07.727706939Z","type":"request","auth":{"token_type":"default"},"request":{"id":"r1",
+        r#"{"time":"2026-11-24T02:11:07.727706939Z","type":"request","auth":{"token_type":"default"},
+        "request":{"id":"r1",
         "operation":"update","namespace":{"id":"root"},"path":"sys/audit/test"}}"#,
         &[
             ("/id", json!("r1/request")),
@@ -218,8 +224,10 @@ fn openbao_lines() {
         ],
     );
     ob(
-        r#"{"type":"response","error":"1 error occurred: permission denied","auth":{"entity_id":"E","accessor":"hmac-sha256:a",
-        "display_name":"ada"},"request":{"id":"r1","operation":"read","path":"secret/x","remote_address":"127.0.0.1"}}"#,
+        r#"{"type":"response","error":"1 error: permission denied","auth":{"entity_id":"E",
+        "accessor":"hmac-sha256:a",
+        "display_name":"ada"},
+        "request":{"id":"r1","operation":"read","path":"secret/x","remote_address":"127.0.0.1"}}"#,
         &[
             ("/id", json!("r1/response")),
             ("/outcome/status", json!("denied")),
