@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+mod about;
 mod checkpoints;
 mod config;
 pub mod durable;
@@ -15,11 +16,14 @@ mod folder;
 mod frame;
 pub mod limits;
 mod pin;
+mod publish;
+mod read;
 mod recover;
 pub mod sealed;
 mod second;
 mod segment;
 mod service;
+mod shared;
 mod tail;
 mod types;
 mod verdict;

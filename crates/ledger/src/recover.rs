@@ -44,6 +44,11 @@ pub struct Recovered {
 /// `Corrupt` (named by file, offset, entry), `Rollback` (smaller than or other than a known tree), `Io`. After an
 /// error nothing but unfinished `*.tmp` files was changed.
 pub fn recover(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered), OpenError> {
+    recover_walk(setup, known).map(|(writer, recovered, _)| (writer, recovered))
+}
+
+/// As `recover`, with the walk that the publisher goes on from.
+pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered, Walk), OpenError> {
     let numbers = segment_numbers(setup)?;
     let mut state = State::new(setup)?;
     for number in &numbers {
@@ -79,9 +84,9 @@ pub fn recover(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered), Op
             (made, offset)
         }
     };
-    let Walk { chain, received_at, .. } = state.walk;
+    let Walk { chain, received_at, .. } = state.walk.clone();
     let start = Start { frontier, chain, received_at, segment, offset, tail: state.tail };
-    Ok((Writer::new(setup.clone(), start), recovered))
+    Ok((Writer::new(setup.clone(), start), recovered, state.walk))
 }
 
 /// Numbers of the segments, ascending without a gap; unfinished ones are removed.

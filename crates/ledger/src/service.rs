@@ -4,17 +4,35 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use tlog::Hash;
+use tlog::{Checkpoint, CheckpointSigner, Hash, Resource};
 
+use crate::about;
+use crate::checkpoints::CheckpointLog;
 use crate::config::Config;
 use crate::durable::Disk;
+use crate::error::Corrupt;
 use crate::error::{OpenError, ReadError};
+use crate::limits;
 use crate::pin::Pin;
+use crate::publish::{Publisher, percentiles};
+use crate::read::gzip;
+use crate::recover::{Known, recover_walk};
+use crate::segment::{Checks, Taken};
+use crate::shared::{Pending, Shared, lock};
 use crate::types::{
-    About, AppendError, Batch, BodyDigest, Clock, Done, Entry, Mac, Published, Signed, Signer, Stamp, Status, Watch,
+    About, AppendError, Batch, BodyDigest, Clock, Done, Entry, Mac, Published, Signed, Signer, Stamp, Status,
+    Verification, Watch,
 };
+use crate::writer::Writer;
+use crate::writer::{Setup, check_batch};
+
+/// How long an idle sequencer sleeps before it looks whether its segment is old.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// What a ledger needs from outside.
 #[derive(Clone)]
@@ -56,111 +74,316 @@ pub struct OpenReport {
 /// Handle of one open ledger; clones share it.
 #[derive(Clone)]
 pub struct Ledger {
-    about: Arc<About>,
+    shared: Arc<Shared>,
+    threads: Arc<Mutex<Option<Threads>>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    publisher: JoinHandle<Publisher>,
+    stop: Arc<std::sync::atomic::AtomicBool>,
 }
 
 /// Ends a watch when dropped.
-pub struct Subscription {}
+pub struct Subscription {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        lock(&self.shared.watches).retain(|(id, _)| *id != self.id);
+    }
+}
 
 impl Ledger {
-    /// Opens a ledger: recovers, compares with pin and last checkpoint, starts its threads. Blocking.
+    /// Opens a ledger: recovers, compares with pin and last checkpoint, publishes what is there, starts its threads.
+    /// Blocking.
     pub fn open(place: &Place, config: Config, doors: Doors) -> Result<(Ledger, OpenReport), OpenError> {
-        let _ = (place, config, doors);
-        Err(OpenError::Refused("not built yet"))
+        let (shared, writer, mut publisher, report) = recover_ledger(place, config, doors)?;
+        publisher.watch_disk();
+        let io = |source| OpenError::Io { call: "start", path: place.data.clone(), source };
+        publisher.publish().map_err(|reason| io(std::io::Error::other(reason)))?;
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let name = |what: &str| std::thread::Builder::new().name(what.to_owned());
+        let publisher = name("publisher").spawn(move || run_publisher(publisher, &stopped)).map_err(io)?;
+        let writer = name("sequencer")
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || run_writer(&shared, writer)
+            })
+            .map_err(io)?;
+        let threads = Arc::new(Mutex::new(Some(Threads { writer, publisher, stop })));
+        Ok((Ledger { shared, threads }, report))
     }
 
     /// What the ledger is.
     pub fn about(&self) -> &About {
-        &self.about
+        &self.shared.about
     }
 
     /// Queues a batch; `done` runs once, on the sequencer's thread, when it is durable or refused. Does not block
     /// on the disk. Checks limits and body digests on the caller's thread.
     pub fn submit(&self, batch: Batch, done: Done) {
-        drop(batch);
-        done(Err(AppendError::Closing));
+        match check_batch(self.shared.about.kind, &self.shared.doors.body_digest, &batch) {
+            Ok(()) => self.shared.push(Pending::new(batch, done)),
+            Err(refused) => done(Err(refused)),
+        }
     }
 
     /// Entries that are durable.
     pub fn size(&self) -> u64 {
-        0
+        self.shared.size.load(Ordering::Acquire)
     }
 
     /// The last shown checkpoint.
     pub fn checkpoint(&self) -> Arc<Signed> {
-        Arc::new(Signed { size: 0, root: Hash([0; 32]), note: String::new() })
+        Arc::clone(&self.shared.shown().signed)
     }
 
     /// Calls back once a checkpoint covers `size` entries (at once if one does), or fails.
     pub fn wait_published(&self, size: u64, done: Published) {
-        let _ = size;
-        done(Err(AppendError::Closing));
+        let mut shown = self.shared.shown();
+        let answer = if shown.signed.size >= size {
+            Ok(Arc::clone(&shown.signed))
+        } else if let Some(reason) = self.shared.poisoned() {
+            Err(AppendError::Poisoned(reason.clone()))
+        } else if lock(&self.threads).is_none() {
+            Err(AppendError::Closing)
+        } else if shown.waiters.len() >= limits::WAITERS_MAX {
+            Err(AppendError::Busy("too many wait for a checkpoint"))
+        } else {
+            shown.waiters.push((size, done));
+            drop(shown);
+            return self.shared.wake_publisher();
+        };
+        drop(shown);
+        done(answer);
     }
 
     /// One stored entry below `size()`.
     pub fn entry(&self, index: u64) -> Result<Entry, ReadError> {
-        Err(ReadError::BeyondTree { asked: index, size: 0 })
+        let beyond = || ReadError::BeyondTree { asked: index, size: self.size() };
+        let end = index.checked_add(1).ok_or_else(beyond)?;
+        self.shared.read_entries(index..end)?.pop().ok_or_else(beyond)
     }
 
     /// Stored entries of a range, cut at `READ_BYTES_MAX` bytes (at least one).
     pub fn entries(&self, range: Range<u64>) -> Result<Vec<Entry>, ReadError> {
-        Err(ReadError::BeyondTree { asked: range.end, size: 0 })
+        self.shared.read_entries(range)
     }
 
     /// Leaf hash of one entry below `size()`.
     pub fn leaf_hash(&self, index: u64) -> Result<Hash, ReadError> {
-        Err(ReadError::BeyondTree { asked: index, size: 0 })
+        let tail = self.shared.tail();
+        tail.hash(index).ok_or_else(|| ReadError::BeyondTree { asked: index, size: tail.size() })
     }
 
     /// Hash tile `tile/<level>/<index>[.p/<width>]` of the published tree: `width` hashes of 32 bytes.
     pub fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        let _ = (level, width);
-        Err(ReadError::BeyondTree { asked: index, size: 0 })
+        self.shared.read_tile(level, index, width)
     }
 
     /// Entry bundle of the published tree, not compressed.
     pub fn bundle(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        let _ = width;
-        Err(ReadError::BeyondTree { asked: index, size: 0 })
+        self.shared.read_bundle(Resource::Entries, index, width)
     }
 
     /// Entry bundle of the published tree as one gzip member.
     pub fn bundle_gzip(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        let _ = width;
-        Err(ReadError::BeyondTree { asked: index, size: 0 })
+        Ok(gzip(&self.bundle(index, width)?, self.shared.config.gzip_level))
     }
 
     /// Bodies of a bundle of the published tree: `u32be length, body` per entry, length `0xFFFFFFFF` = absent.
     pub fn bodies(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        let _ = width;
-        Err(ReadError::BeyondTree { asked: index, size: 0 })
+        self.shared.read_bundle(Resource::Bodies, index, width)
     }
 
     /// Inclusion proof of `index` in the tree of `size` (at most the published size).
     pub fn prove(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
-        Err(ReadError::BeyondTree { asked: index, size })
+        self.shared.read_proof(index, size)
     }
 
     /// Consistency proof between two sizes, the later at most the published size.
     pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, ReadError> {
-        let _ = from;
-        Err(ReadError::BeyondTree { asked: to, size: 0 })
+        self.shared.read_consistency(from, to)
     }
 
     /// Calls `watch` with the new size after each commit, on the sequencer's thread, until the result is dropped.
+    /// `watch` must neither block nor drop its own subscription.
     pub fn subscribe(&self, watch: Watch) -> Subscription {
-        drop(watch);
-        Subscription {}
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        lock(&self.shared.watches).push((id, watch));
+        Subscription { id, shared: Arc::clone(&self.shared) }
     }
 
     /// Figures for status and metrics.
     pub fn status(&self) -> Status {
-        Status::default()
+        let shared = &self.shared;
+        let (sync_p50_ns, sync_p99_ns) = percentiles(shared);
+        let (published_size, published_at) = {
+            let shown = shared.shown();
+            (shown.signed.size, shown.at)
+        };
+        Status {
+            size: self.size(),
+            published_size,
+            published_at,
+            sealed_size: shared.tail().base(),
+            backlog_bytes: shared.backlog.load(Ordering::Relaxed),
+            queue_bytes: shared.queue_bytes(),
+            immutable: false,
+            poisoned: shared.poisoned().cloned(),
+            sealer_waits: None,
+            verification: Verification::NotRun,
+            blocks: shared.blocks.load(Ordering::Relaxed),
+            bytes_written: shared.bytes_written.load(Ordering::Relaxed),
+            sync_p50_ns,
+            sync_p99_ns,
+        }
     }
 
     /// Drains the queue, publishes a checkpoint over everything, stops the threads. Blocking; a second call is a
     /// no-op.
     pub fn close(&self) -> Result<(), AppendError> {
+        let Some(threads) = lock(&self.threads).take() else { return Ok(()) };
+        self.shared.close_queue();
+        let failed = |what: &str| AppendError::Poisoned(format!("the {what} panicked"));
+        let written = threads.writer.join().map_err(|_| failed("writer"));
+        threads.stop.store(true, Ordering::Release);
+        self.shared.wake_publisher();
+        let publisher = threads.publisher.join().map_err(|_| failed("publisher"));
+        written?;
+        publisher?.publish().map_err(AppendError::Poisoned)?;
+        let waiters = std::mem::take(&mut self.shared.shown().waiters);
+        waiters.into_iter().for_each(|(_, done)| done(Err(AppendError::Closing)));
         Ok(())
+    }
+}
+
+fn run_writer(shared: &Shared, mut writer: Writer) {
+    let _guard = Guard(shared);
+    while let Some(group) = shared.take(IDLE) {
+        if group.is_empty() {
+            continue;
+        }
+        // Any other error refused the group as a whole: nothing was written, the next group may fit.
+        if let Err(AppendError::Poisoned(reason)) = commit_group(shared, &mut writer, group) {
+            return shared.poison(reason);
+        }
+        shared.wake_publisher();
+    }
+}
+
+fn run_publisher(mut publisher: Publisher, stop: &std::sync::atomic::AtomicBool) -> Publisher {
+    let shared = Arc::clone(&publisher.shared);
+    while !stop.load(Ordering::Acquire) && shared.poisoned().is_none() {
+        publisher.watch_disk();
+        match publisher.due_in_ms() {
+            0 if publisher.publish().is_err() => break,
+            0 => {}
+            ms => shared.sleep_publisher(Duration::from_millis(ms.min(shared.config.publish_wait_ms))),
+        }
+    }
+    publisher
+}
+
+/// Recovers the folder and compares it with pin and checkpoint log; signs nothing yet.
+fn recover_ledger(
+    place: &Place,
+    config: Config,
+    doors: Doors,
+) -> Result<(Arc<Shared>, Writer, Publisher, OpenReport), OpenError> {
+    let ledgers = place.data.join("ledgers");
+    let dir = ledgers.join(&place.ulid);
+    let (about, digest) = about::read(&*doors.disk, &ledgers, &place.ulid)?;
+    let checkpoints = dir.join("checkpoints");
+    let log = CheckpointLog::open(&doors.disk, &checkpoints)?;
+    let mut known = Vec::new();
+    let mut last = Signed { size: 0, root: Hash::EMPTY_ROOT, note: String::new() };
+    if let Some(note) = log.last() {
+        let (size, root) = doors
+            .signer
+            .check(&about.origin, note.as_bytes())
+            .ok_or_else(|| Corrupt::at(&checkpoints, 0, None, "the last checkpoint is not signed by our keys"))?;
+        known.push(Known { size, root, by: "checkpoint log" });
+        last = Signed { size, root, note: note.to_owned() };
+    }
+    let pinned = doors.pin.last(&about.origin);
+    known.extend(pinned.map(|(size, root)| Known { size, root, by: "pin" }));
+    let setup = Setup {
+        disk: Arc::clone(&doors.disk),
+        wal: dir.join("wal"),
+        about: digest,
+        kind: about.kind,
+        config: config.clone(),
+        clock: Arc::clone(&doors.clock),
+        stamp: Arc::clone(&doors.stamp),
+        body_digest: Arc::clone(&doors.body_digest),
+    };
+    let (writer, recovered, walk) = recover_walk(&setup, &known)?;
+    let mut report = OpenReport { notes: recovered.notes, first_start: false };
+    // DESIGN 5, Rollback: no pin means an explicit first start; an empty ledger implies it.
+    if pinned.is_none() && (recovered.size > 0 || log.last().is_some()) {
+        if !config.accept_first_start {
+            return Err(OpenError::NoPin { origin: about.origin });
+        }
+        report.first_start = true;
+        report.notes.push(format!("no pin knew {}; the first start was accepted", about.origin));
+    }
+    let checks = Checks { kind: about.kind, body_digest: Arc::clone(&doors.body_digest) };
+    let shared = Arc::new(Shared::new(about, config, doors, writer.shared_tail(), last));
+    let at = writer.at();
+    let publisher = Publisher { shared: Arc::clone(&shared), checks, walk, at, log, taken: Taken::default() };
+    Ok((shared, writer, publisher, report))
+}
+
+/// A panic in the sequencer poisons its ledger.
+struct Guard<'a>(&'a Shared);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison("the writer panicked".to_owned());
+        }
+    }
+}
+
+/// One block: commits the group, makes it seen, answers.
+fn commit_group(shared: &Shared, writer: &mut Writer, mut group: Vec<Pending>) -> Result<(), AppendError> {
+    if let Some(reason) = shared.poisoned() {
+        return Err(AppendError::Poisoned(reason.clone()));
+    }
+    let before = shared.size.load(Ordering::Acquire);
+    let batches = group.iter_mut().map(|p| std::mem::take(&mut p.batch)).collect();
+    match writer.commit(batches) {
+        Ok(answers) => {
+            let size = writer.size();
+            shared.backlog.store(writer.backlog_bytes(), Ordering::Relaxed);
+            shared.size.store(size, Ordering::Release);
+            group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(Ok(answer)));
+            if size > before {
+                shared.blocks.fetch_add(1, Ordering::Relaxed);
+                lock(&shared.watches).iter().for_each(|(_, watch)| watch(size));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            group.into_iter().for_each(|pending| pending.answer(Err(error.clone())));
+            Err(error)
+        }
+    }
+}
+
+impl Signer for CheckpointSigner {
+    fn sign(&self, origin: &str, size: u64, root: &Hash, unix_seconds: u64) -> String {
+        CheckpointSigner::sign(self, &Checkpoint { origin: origin.to_owned(), size, root: *root }, unix_seconds)
+    }
+
+    fn check(&self, origin: &str, note: &[u8]) -> Option<(u64, Hash)> {
+        let checkpoint = tlog::verify_checkpoint(note, &self.vkeys(), Some(origin)).ok()?;
+        Some((checkpoint.size, checkpoint.root))
     }
 }

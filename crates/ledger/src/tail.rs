@@ -37,8 +37,6 @@ struct Block {
 #[derive(Clone)]
 pub(crate) struct Segment {
     pub(crate) file: Arc<SegmentFile>,
-    /// First entry.
-    pub(crate) start: u64,
     /// Behind the last committed entry.
     pub(crate) end: u64,
     /// Behind the last committed block.
@@ -88,7 +86,7 @@ impl Tail {
         if let Some(last) = self.segments.back_mut() {
             last.closed = true;
         }
-        self.segments.push_back(Segment { file, start, end: start, end_offset, closed: false });
+        self.segments.push_back(Segment { file, end: start, end_offset, closed: false });
     }
 
     /// Adds a block of the last segment. Entries below the base are sealed already and only move the segment's end.
@@ -120,6 +118,7 @@ impl Tail {
         self.blocks.push_back(Block { first, segment, payload_at, payload_bytes: at });
     }
 
+    #[expect(dead_code, reason = "the sealer's release; there is no sealer yet")]
     /// Forgets entries below `below` (whole bundles) and the closed segments that end there; returns those.
     pub(crate) fn release(&mut self, below: u64) -> Vec<Segment> {
         let count = usize::try_from(below.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.hashes.len());
@@ -262,6 +261,7 @@ impl Tail {
 }
 
 /// The whole bundles that end at or below a size.
+#[expect(dead_code, reason = "the sealer's; there is no sealer yet")]
 pub(crate) fn whole_bundles(size: u64) -> u64 {
     size - size % BUNDLE as u64
 }

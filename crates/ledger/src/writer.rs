@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tlog::{Frontier, Hash, leaf_hash};
 
@@ -95,7 +95,7 @@ pub struct Writer {
     received_at: u64,
     segment: Arc<SegmentFile>,
     offset: u64,
-    tail: Tail,
+    tail: Arc<RwLock<Tail>>,
     poisoned: Option<String>,
 }
 
@@ -126,7 +126,26 @@ struct Block {
 impl Writer {
     pub(crate) fn new(setup: Setup, start: Start) -> Writer {
         let Start { frontier, chain, received_at, segment, offset, tail } = start;
+        let tail = Arc::new(RwLock::new(tail));
         Writer { setup, frontier, chain, received_at, segment, offset, tail, poisoned: None }
+    }
+
+    /// The unsealed range, shared with readers and publisher.
+    pub(crate) fn shared_tail(&self) -> Arc<RwLock<Tail>> {
+        Arc::clone(&self.tail)
+    }
+
+    /// Segment number and offset at which the next block begins.
+    pub(crate) fn at(&self) -> (u64, u64) {
+        (self.segment.number, self.offset)
+    }
+
+    fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tail_mut(&self) -> std::sync::RwLockWriteGuard<'_, Tail> {
+        self.tail.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Entries that are durable.
@@ -141,7 +160,7 @@ impl Writer {
 
     /// Bytes in unsealed segments.
     pub fn backlog_bytes(&self) -> u64 {
-        self.tail.backlog_bytes()
+        self.tail().backlog_bytes()
     }
 
     /// Appends the batches in one block: each batch whole or not at all. Returned = synced.
@@ -207,7 +226,7 @@ impl Writer {
                 let answer = match first {
                     None => Outcome::Appended { index: next, leaf_hash: Hash([0; 32]) },
                     Some((index, tags)) if tags.content == entry.tags.content => {
-                        Outcome::Duplicate { index, leaf_hash: self.tail.hash(index).unwrap_or(Hash([0; 32])) }
+                        Outcome::Duplicate { index, leaf_hash: self.tail().hash(index).unwrap_or(Hash([0; 32])) }
                     }
                     Some((index, _)) => Outcome::Conflict { index },
                 };
@@ -236,7 +255,8 @@ impl Writer {
         if entry.fresh {
             return None;
         }
-        let earlier = self.tail.find(&entry.tags.identity).and_then(|i| Some((i, self.tail.tags(i)?)));
+        let tail = self.tail();
+        let earlier = tail.find(&entry.tags.identity).and_then(|i| Some((i, tail.tags(i)?)));
         earlier.or_else(|| in_block.get(&entry.tags.identity).copied())
     }
 
@@ -318,7 +338,8 @@ impl Writer {
         let made = segment::create(&*self.setup.disk, &self.setup.wal, &header)?;
         self.segment = Arc::new(made);
         self.offset = crate::frame::SEGMENT_HEADER_BYTES as u64;
-        self.tail.push_segment(Arc::clone(&self.segment), self.size(), self.offset);
+        let (size, offset) = (self.size(), self.offset);
+        self.tail_mut().push_segment(Arc::clone(&self.segment), size, offset);
         Ok(())
     }
 
@@ -326,7 +347,8 @@ impl Writer {
     fn apply(&mut self, block: Block) {
         let payload_at = self.offset + (BLOCK_HEADER_BYTES + block.rows.len() * ROW_BYTES) as u64;
         let end = payload_at + block.payload_bytes + COMMIT_BYTES as u64;
-        self.tail.push_block(self.frontier.size(), payload_at, end, block.rows.iter(), &block.hashes);
+        let first = self.frontier.size();
+        self.tail_mut().push_block(first, payload_at, end, block.rows.iter(), &block.hashes);
         self.offset = end;
         self.frontier = block.frontier;
         self.chain = block.chain;
@@ -334,7 +356,7 @@ impl Writer {
     }
 
     fn answers(&self, outcomes: Vec<Vec<Outcome>>, received_at: u64) -> Vec<Committed> {
-        let known = |index: u64| self.tail.hash(index).unwrap_or(Hash([0; 32]));
+        let known = |index: u64| self.tail().hash(index).unwrap_or(Hash([0; 32]));
         let fill = |outcome: Outcome| match outcome {
             Outcome::Appended { index, .. } => Outcome::Appended { index, leaf_hash: known(index) },
             Outcome::Duplicate { index, .. } => Outcome::Duplicate { index, leaf_hash: known(index) },
@@ -354,8 +376,8 @@ impl Writer {
         if range.end > self.size() || range.start >= range.end {
             return Err(beyond);
         }
-        let end = self.tail.fitting(range.clone(), READ_BYTES_MAX);
-        let pieces = self.tail.pieces(range.start..end).ok_or(beyond)?;
+        let end = self.tail().fitting(range.clone(), READ_BYTES_MAX);
+        let pieces = self.tail().pieces(range.start..end).ok_or(beyond)?;
         let mut index = range.start;
         let mut entries = Vec::new();
         for piece in pieces {
@@ -372,7 +394,7 @@ impl Writer {
                 };
                 rest = after;
                 // Nothing is served that does not verify.
-                if self.tail.hash(index) != Some(leaf_hash(leaf)) {
+                if self.tail().hash(index) != Some(leaf_hash(leaf)) {
                     return Err(Corrupt::at(
                         path,
                         piece.offset,
@@ -386,7 +408,7 @@ impl Writer {
                         Corrupt::at(path, piece.offset, Some(index), "the body is not the one its leaf names").into()
                     );
                 }
-                let tags = self.tail.tags(index).unwrap_or_default();
+                let tags = self.tail().tags(index).unwrap_or_default();
                 entries.push(Entry { index, leaf: leaf.to_vec(), body: body.map(<[u8]>::to_vec), tags });
                 index += 1;
             }
@@ -396,7 +418,7 @@ impl Writer {
 
     /// Leaf hashes of a range; `None` unless all of it exists.
     pub fn leaf_hashes(&self, range: std::ops::Range<u64>) -> Option<Vec<Hash>> {
-        self.tail.hashes(range)
+        self.tail().hashes(range)
     }
 }
 

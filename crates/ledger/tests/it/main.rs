@@ -4,6 +4,8 @@
 mod damage;
 mod duplicates;
 mod power;
+mod rig;
+mod write_path;
 
 use std::path::{Path, PathBuf};
 

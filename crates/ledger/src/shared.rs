@@ -1,0 +1,207 @@
+//! What the threads of one ledger share: the queue, the unsealed range, the shown checkpoint, the poison.
+//!
+//! Runs no thread and touches no disk.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::limits;
+use crate::service::Doors;
+use crate::tail::Tail;
+use crate::types::{About, AppendError, Batch, Committed, Done, Published, Signed, Watch};
+
+/// A batch and whom to tell. Dropped without an answer (a panic, a poisoned queue), it answers `Poisoned`.
+pub(crate) struct Pending {
+    pub(crate) batch: Batch,
+    done: Option<Done>,
+}
+
+impl Pending {
+    pub(crate) fn new(batch: Batch, done: Done) -> Pending {
+        Pending { batch, done: Some(done) }
+    }
+
+    pub(crate) fn answer(mut self, result: Result<Committed, AppendError>) {
+        if let Some(done) = self.done.take() {
+            done(result);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.batch.payload.len() as u64 + self.batch.entries.len() as u64 * 48
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(Err(AppendError::Poisoned("the writer stopped before this batch was known to be durable".to_owned())));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Pending>,
+    bytes: u64,
+    closing: bool,
+}
+
+pub(crate) struct Shown {
+    pub(crate) signed: Arc<Signed>,
+    pub(crate) at: u64,
+    pub(crate) waiters: Vec<(u64, Published)>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) about: About,
+    pub(crate) config: Config,
+    pub(crate) doors: Doors,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    tail: Arc<RwLock<Tail>>,
+    shown: Mutex<Shown>,
+    publish: Condvar,
+    pub(crate) watches: Mutex<Vec<(u64, Watch)>>,
+    poison: OnceLock<String>,
+    pub(crate) disk_low: AtomicBool,
+    pub(crate) size: AtomicU64,
+    pub(crate) backlog: AtomicU64,
+    pub(crate) blocks: AtomicU64,
+    pub(crate) bytes_written: AtomicU64,
+    pub(crate) syncs: Mutex<VecDeque<u64>>,
+}
+
+/// A lock whose holder panicked: the writer is poisoned by its own guard, readers may go on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(about: About, config: Config, doors: Doors, tail: Arc<RwLock<Tail>>, signed: Signed) -> Shared {
+        let (size, backlog) = {
+            let held = tail.read().unwrap_or_else(PoisonError::into_inner);
+            (held.size(), held.backlog_bytes())
+        };
+        Shared {
+            about,
+            config,
+            doors,
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            tail,
+            shown: Mutex::new(Shown { signed: Arc::new(signed), at: 0, waiters: Vec::new() }),
+            publish: Condvar::new(),
+            watches: Mutex::default(),
+            poison: OnceLock::new(),
+            disk_low: AtomicBool::new(false),
+            size: AtomicU64::new(size),
+            backlog: AtomicU64::new(backlog),
+            blocks: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
+            syncs: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
+        lock(&self.shown)
+    }
+
+    pub(crate) fn queue_bytes(&self) -> u64 {
+        lock(&self.queue).bytes
+    }
+
+    pub(crate) fn poisoned(&self) -> Option<&String> {
+        self.poison.get()
+    }
+
+    /// The first reason stays. Everything that waits is answered, nothing is taken any more.
+    pub(crate) fn poison(&self, reason: String) {
+        let _ = self.poison.set(reason);
+        let why = || AppendError::Poisoned(self.poison.get().cloned().unwrap_or_default());
+        let items = std::mem::take(&mut lock(&self.queue).items);
+        items.into_iter().for_each(|p| p.answer(Err(why())));
+        let waiters = std::mem::take(&mut self.shown().waiters);
+        waiters.into_iter().for_each(|(_, done)| done(Err(why())));
+        self.arrived.notify_all();
+        self.publish.notify_all();
+    }
+
+    pub(crate) fn push(&self, pending: Pending) {
+        let refusal = self.refusal();
+        let mut queue = lock(&self.queue);
+        let refusal = refusal.or_else(|| {
+            if queue.closing {
+                return Some(AppendError::Closing);
+            }
+            // Looked at under the queue's lock: `poison` drains under it, so nothing slips in behind.
+            if let Some(reason) = self.poison.get() {
+                return Some(AppendError::Poisoned(reason.clone()));
+            }
+            let full = queue.bytes > 0 && queue.bytes + pending.bytes() > self.config.queue_bytes_max;
+            full.then_some(AppendError::Busy("the queue is full"))
+        });
+        if let Some(refusal) = refusal {
+            drop(queue);
+            return pending.answer(Err(refusal));
+        }
+        queue.bytes += pending.bytes();
+        queue.items.push_back(pending);
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    fn refusal(&self) -> Option<AppendError> {
+        if self.disk_low.load(Ordering::Relaxed) {
+            return Some(AppendError::DiskLow);
+        }
+        (self.backlog.load(Ordering::Relaxed) >= self.config.backlog_bytes_max)
+            .then_some(AppendError::Busy("the unsealed backlog is full"))
+    }
+
+    /// What goes into the next block; empty after `wait`, `None` once closing and drained or poisoned.
+    pub(crate) fn take(&self, wait: Duration) -> Option<Vec<Pending>> {
+        let mut queue = lock(&self.queue);
+        if queue.items.is_empty() && !queue.closing && self.poison.get().is_none() {
+            queue = self.arrived.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if self.poison.get().is_some() || (queue.closing && queue.items.is_empty()) {
+            return None;
+        }
+        let (mut bytes, mut entries, mut group) = (0, 0, Vec::new());
+        while let Some(next) = queue.items.front() {
+            let more = bytes + next.bytes() <= self.config.block_bytes_target
+                && entries + next.batch.entries.len() <= limits::BLOCK_ENTRIES_MAX as usize;
+            if !group.is_empty() && !more {
+                break;
+            }
+            bytes += next.bytes();
+            entries += next.batch.entries.len();
+            group.extend(queue.items.pop_front());
+        }
+        queue.bytes = queue.bytes.saturating_sub(bytes);
+        Some(group)
+    }
+
+    pub(crate) fn close_queue(&self) {
+        lock(&self.queue).closing = true;
+        self.arrived.notify_all();
+    }
+
+    pub(crate) fn wake_publisher(&self) {
+        self.publish.notify_all();
+    }
+
+    /// Sleeps until somebody waits, or the time is over.
+    pub(crate) fn sleep_publisher(&self, wait: Duration) {
+        let shown = self.shown();
+        drop(self.publish.wait_timeout(shown, wait).unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,120 @@
+//! A ledger in a temporary folder: a fixed clock, a cheap signer, leaves that name their body.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use ledger::durable::{Disk, OsDisk};
+use ledger::{
+    About, AppendError, Batch, Committed, Config, DataFolder, Doors, Kind, Ledger, OpenError, OpenReport, Pin, Place,
+    Signer, Tags,
+};
+use tlog::Hash;
+
+pub(crate) const ULID: &str = "01J00000000000000000000000";
+
+/// Not a signature: a text that a test can read back.
+struct Plain;
+
+impl Signer for Plain {
+    fn sign(&self, origin: &str, size: u64, root: &Hash, unix_seconds: u64) -> String {
+        format!("{origin}\n{size}\n{}\n{unix_seconds}\n", root.b64())
+    }
+
+    fn check(&self, origin: &str, note: &[u8]) -> Option<(u64, Hash)> {
+        let mut lines = std::str::from_utf8(note).ok()?.lines();
+        (lines.next()? == origin).then_some(())?;
+        Some((lines.next()?.parse().ok()?, Hash::from_b64(lines.next()?)?))
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) config: Config,
+    clock: Arc<AtomicU64>,
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().try_into().unwrap()
+}
+
+/// A leaf: 30 bytes of slot, the body's digest.
+pub(crate) fn push(batch: &mut Batch, id: u8, body: &[u8]) {
+    let mut leaf = vec![b'_'; 30];
+    leaf.extend(sha256(body));
+    let mut tags = Tags { identity: [id; 16], content: [0; 16] };
+    tags.content.copy_from_slice(&sha256(body)[..16]);
+    batch.push(&leaf, Some(0), Some(body), tags, false);
+}
+
+impl Rig {
+    pub(crate) fn new() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { disk_low_bytes: 0, ..Config::default() };
+        let rig = Rig { dir, config, clock: Arc::new(AtomicU64::new(1)) };
+        let folder = DataFolder::open(&rig.disk(), &rig.data()).unwrap();
+        assert!(folder.is_fresh());
+        folder.create_ledger(&about(), b"[]\n", 1).unwrap();
+        assert_eq!(folder.ledgers().unwrap(), [about()]);
+        rig
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub(crate) fn wal(&self, number: u64) -> PathBuf {
+        self.data().join("ledgers").join(ULID).join("wal").join(format!("{number:016x}.wal"))
+    }
+
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(OsDisk)
+    }
+
+    pub(crate) fn open(&self) -> Result<(Ledger, OpenReport), OpenError> {
+        let clock = Arc::clone(&self.clock);
+        let pin = Pin::open(&self.disk(), &self.dir.path().join("pin"))?;
+        let doors = Doors {
+            disk: self.disk(),
+            clock: Arc::new(move || clock.fetch_add(1_000_000, Ordering::Relaxed)),
+            body_digest: Arc::new(|leaf| leaf.get(30..62)?.try_into().ok()),
+            stamp: Arc::new(|ns| format!("{ns:030}").into_bytes().try_into().unwrap()),
+            views_mac: Arc::new(|parts| sha256(&parts.concat())),
+            signer: Arc::new(Plain),
+            pin: Arc::new(pin),
+        };
+        Ledger::open(&Place { data: self.data(), ulid: ULID.to_owned() }, self.config.clone(), doors)
+    }
+}
+
+pub(crate) fn about() -> About {
+    About {
+        ulid: ULID.to_owned(),
+        name: "main".to_owned(),
+        tenant: "default".to_owned(),
+        kind: Kind::Audit,
+        origin: "test/logs/main".to_owned(),
+        created_at: "2026-01-01T00:00:00.000000000Z".to_owned(),
+    }
+}
+
+/// Submits and waits.
+pub(crate) fn append(ledger: &Ledger, batch: Batch) -> Result<Committed, AppendError> {
+    let (send, receive) = mpsc::channel();
+    ledger.submit(batch, Box::new(move |result| send.send(result).unwrap()));
+    receive.recv().unwrap()
+}
+
+/// A batch of `count` entries with ids from `from` on.
+pub(crate) fn batch(from: u8, count: u8) -> Batch {
+    let mut batch = Batch::default();
+    (from..from + count).for_each(|id| push(&mut batch, id, &[id; 40]));
+    batch
+}
+
+pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}

@@ -1,0 +1,204 @@
+//! Append, read back, reopen; torn tails, corruption, rollback, duplicates, flips.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ledger::{AppendError, Batch, DataFolder, OpenError, Outcome, Stage};
+use tlog::{verify_consistency, verify_inclusion};
+
+use crate::rig::{Rig, append, batch, edit, push};
+
+#[test]
+fn entries_read_back_and_prove_after_a_restart() {
+    let rig = Rig::new();
+    let (ledger, report) = rig.open().unwrap();
+    assert!(report.notes.is_empty());
+    assert_eq!(ledger.checkpoint().size, 0);
+    for round in 0..3 {
+        let committed = append(&ledger, batch(round * 80, 80)).unwrap();
+        assert_eq!(committed.size, (u64::from(round) + 1) * 80);
+    }
+    ledger.close().unwrap();
+    assert_eq!(append(&ledger, batch(250, 1)).unwrap_err(), AppendError::Closing);
+    let (ledger, report) = rig.open().unwrap();
+    assert!(report.notes.is_empty(), "{report:?}");
+    let (checkpoint, entries) = (ledger.checkpoint(), ledger.entries(0..240).unwrap());
+    assert_eq!((checkpoint.size, entries.len()), (240, 240));
+    for entry in &entries {
+        assert_eq!(entry.body.as_deref(), Some(&[u8::try_from(entry.index).unwrap(); 40][..]));
+        assert_ne!(entry.leaf[..30], [b'_'; 30]);
+        let proof = ledger.prove(entry.index, 240).unwrap();
+        verify_inclusion(&tlog::leaf_hash(&entry.leaf), entry.index, 240, &proof, &checkpoint.root).unwrap();
+    }
+    append(&ledger, batch(240, 10)).unwrap();
+    ledger.close().unwrap();
+    let now = ledger.checkpoint();
+    let proof = ledger.consistency(240, 250).unwrap();
+    verify_consistency(240, 250, &proof, &checkpoint.root, &now.root).unwrap();
+    assert_eq!(tlog::decode_bundle(&ledger.bundle(0, 250).unwrap()).unwrap().len(), 250);
+    assert_eq!(tlog::decode_bodies(&ledger.bodies(0, 250).unwrap()).unwrap().len(), 250);
+    assert_eq!(ledger.tile(0, 0, 250).unwrap().len(), 250 * 32);
+    assert!(ledger.tile(0, 0, 251).is_err());
+}
+
+#[test]
+fn duplicates_and_conflicts_are_settled_within_a_block_and_across_a_restart() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open().unwrap();
+    let mut mixed = Batch::default();
+    for (id, body) in [(1, b"a"), (1, b"a"), (2, b"b"), (1, b"x")] {
+        push(&mut mixed, id, body);
+    }
+    let outcomes = append(&ledger, mixed).unwrap().outcomes;
+    assert!(matches!(
+        outcomes[..],
+        [
+            Outcome::Appended { index: 0, .. },
+            Outcome::Duplicate { index: 0, .. },
+            Outcome::Appended { index: 1, .. },
+            Outcome::Conflict { index: 0 }
+        ]
+    ));
+    ledger.close().unwrap();
+    let (ledger, _) = rig.open().unwrap();
+    let mut again = Batch::default();
+    push(&mut again, 2, b"b");
+    let committed = append(&ledger, again).unwrap();
+    assert!(matches!(committed.outcomes[..], [Outcome::Duplicate { index: 1, .. }]));
+    assert_eq!(committed.size, 2);
+    ledger.close().unwrap();
+}
+
+#[test]
+fn a_body_that_its_leaf_does_not_name_is_refused() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open().unwrap();
+    let mut bad = batch(1, 2);
+    *bad.payload.last_mut().unwrap() ^= 1;
+    assert!(matches!(append(&ledger, bad), Err(AppendError::Refused(_))));
+    assert_eq!(ledger.size(), 0);
+    ledger.close().unwrap();
+}
+
+#[test]
+fn a_torn_tail_is_left_behind_at_every_length_and_stays_explained() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open().unwrap();
+    append(&ledger, batch(0, 3)).unwrap();
+    ledger.close().unwrap();
+    let whole = std::fs::read(rig.wal(1)).unwrap();
+    // An unacknowledged block: the same bytes once more, cut at every length, are no block at this place.
+    let block = whole[256..].to_vec();
+    for cut in (1..=block.len()).step_by(7) {
+        edit(&rig.wal(1), |bytes| bytes.extend_from_slice(&block[..cut]));
+        let (ledger, report) = rig.open().unwrap();
+        assert!(report.notes.iter().any(|n| n.contains("torn tail")), "{report:?}");
+        assert_eq!(ledger.size(), 3);
+        ledger.close().unwrap();
+        let (ledger, report) = rig.open().unwrap();
+        assert!(report.notes.is_empty(), "{report:?}");
+        ledger.close().unwrap();
+        std::fs::remove_file(rig.wal(2)).unwrap();
+        std::fs::write(rig.wal(1), &whole).unwrap();
+    }
+}
+
+#[test]
+fn flips_and_cuts_of_published_segments_are_named() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open().unwrap();
+    append(&ledger, batch(0, 3)).unwrap();
+    append(&ledger, batch(3, 2)).unwrap();
+    ledger.close().unwrap();
+    let whole = std::fs::read(rig.wal(1)).unwrap();
+    // Every byte is the simulated disk's part (`damage`); here the real one with pin and log, a sample.
+    for at in (0..whole.len()).step_by(5) {
+        edit(&rig.wal(1), |bytes| bytes[at] ^= 4);
+        assert!(matches!(rig.open(), Err(OpenError::Corrupt(_))), "byte {at}");
+        std::fs::write(rig.wal(1), &whole).unwrap();
+    }
+    for cut in (0..whole.len()).step_by(4) {
+        edit(&rig.wal(1), |bytes| bytes.truncate(cut));
+        // Cut at the end of a block the segment is whole and too short: a rollback.
+        let refused = rig.open().err();
+        assert!(matches!(refused, Some(OpenError::Corrupt(_) | OpenError::Rollback { .. })), "cut at {cut}");
+        std::fs::write(rig.wal(1), &whole).unwrap();
+    }
+}
+
+#[test]
+fn a_lost_middle_segment_is_corruption() {
+    let mut rig = Rig::new();
+    rig.config.segment_bytes = 1;
+    let (ledger, _) = rig.open().unwrap();
+    (0..4).for_each(|i| drop(append(&ledger, batch(i * 3, 3)).unwrap()));
+    ledger.close().unwrap();
+    assert!(rig.wal(3).exists());
+    std::fs::remove_file(rig.wal(3)).unwrap();
+    assert!(matches!(rig.open(), Err(OpenError::Corrupt(c)) if c.what.contains("missing")));
+}
+
+#[test]
+fn yesterdays_folder_refuses_to_sign() {
+    let rig = Rig::new();
+    let ledger_dir = rig.data().join("ledgers").join(crate::rig::ULID);
+    let (ledger, _) = rig.open().unwrap();
+    append(&ledger, batch(0, 3)).unwrap();
+    ledger.close().unwrap();
+    let log = ledger_dir.join("checkpoints/0000000000000001.log");
+    let yesterday = (std::fs::read(rig.wal(1)).unwrap(), std::fs::read(&log).unwrap());
+    let (ledger, _) = rig.open().unwrap();
+    append(&ledger, batch(3, 3)).unwrap();
+    ledger.close().unwrap();
+    std::fs::write(rig.wal(1), yesterday.0).unwrap();
+    std::fs::write(&log, yesterday.1).unwrap();
+    let refused = rig.open().err().unwrap();
+    assert!(matches!(refused, OpenError::Rollback { what: "smaller tree", found_size: 3, published_size: 6, .. }));
+    std::fs::remove_file(rig.dir.path().join("pin")).unwrap();
+    assert!(matches!(rig.open(), Err(OpenError::NoPin { .. })));
+}
+
+#[test]
+fn a_flip_on_the_way_to_the_signature_is_refused_at_every_stage() {
+    for stage in [Stage::PayloadBeforeWrite, Stage::PayloadAfterRead, Stage::LeafHashes, Stage::Root, Stage::BeforeSign]
+    {
+        for at in [0, 29, 31, 62, 101] {
+            let mut rig = Rig::new();
+            let armed = Arc::new(AtomicBool::new(false));
+            let trigger = Arc::clone(&armed);
+            rig.config.fault = Some(Arc::new(move |s, bytes| {
+                if s == stage && trigger.swap(false, Ordering::SeqCst) {
+                    let len = bytes.len();
+                    bytes[at % len] ^= 1;
+                }
+            }));
+            let (ledger, _) = rig.open().unwrap();
+            armed.store(true, Ordering::SeqCst);
+            let _ = append(&ledger, batch(0, 3));
+            assert!(matches!(ledger.close(), Err(AppendError::Poisoned(_))), "{stage:?} byte {at}");
+            assert_eq!(ledger.checkpoint().size, 0, "{stage:?} byte {at}");
+            assert!(ledger.status().poisoned.is_some());
+            assert!(matches!(append(&ledger, batch(9, 1)), Err(AppendError::Poisoned(_) | AppendError::Closing)));
+        }
+    }
+}
+
+#[test]
+fn a_newer_format_and_a_second_holder_are_refused() {
+    let rig = Rig::new();
+    let held = DataFolder::open(&rig.disk(), &rig.data()).unwrap();
+    assert!(matches!(DataFolder::open(&rig.disk(), &rig.data()), Err(OpenError::Locked(_))));
+    drop(held);
+    std::fs::write(rig.data().join("FORMAT"), "proofbook-data 2\n").unwrap();
+    assert!(matches!(DataFolder::open(&rig.disk(), &rig.data()), Err(OpenError::Format { .. })));
+}
+
+#[test]
+fn a_full_queue_and_a_full_backlog_answer_busy() {
+    let mut rig = Rig::new();
+    rig.config.backlog_bytes_max = 600;
+    let (ledger, _) = rig.open().unwrap();
+    append(&ledger, batch(0, 10)).unwrap();
+    assert!(matches!(append(&ledger, batch(10, 1)), Err(AppendError::Busy(_))));
+    ledger.close().unwrap();
+}
