@@ -1,6 +1,7 @@
 //! Developer commands. Does not build the product: it runs cargo and looks at the sources.
 #![expect(clippy::print_stderr, reason = "a command line tool speaks on standard error")]
 
+mod fuzz;
 #[cfg(test)]
 mod tidy;
 
@@ -13,8 +14,18 @@ fn main() -> Result<()> {
     match args.next().as_deref() {
         Some("test") => test(args.next().as_deref()),
         Some("check") => check(),
+        Some("faults") => faults(&[]),
+        Some("sim") => match (args.next().as_deref(), args.next()) {
+            (Some("--seed"), Some(seed)) => faults(&[("PROOFBOOK_SEED", &seed)]),
+            _ => bail!("usage: cargo xtask sim --seed N"),
+        },
+        Some("fuzz") => match args.next().as_deref() {
+            Some("smoke") => fuzz::smoke(),
+            Some(target) => fuzz::forever(target),
+            None => bail!("usage: cargo xtask fuzz smoke | TARGET"),
+        },
         other => {
-            eprintln!("usage: cargo xtask test [ROOM] | check");
+            eprintln!("usage: cargo xtask test [ROOM] | check | faults | sim --seed N | fuzz smoke | fuzz TARGET");
             if let Some(other) = other {
                 bail!("unknown command {other}");
             }
@@ -32,6 +43,12 @@ fn test(room: Option<&str>) -> Result<()> {
     cargo(&[&["test"], scope.as_slice()].concat())
 }
 
+/// The fault loops of the durable floor at the counts of continuous integration, or one seed of them.
+fn faults(extra: &[(&str, &str)]) -> Result<()> {
+    let env = [&[("PROOFBOOK_COUNTS", "ci")], extra].concat();
+    cargo_with(&["test", "-p", "ledger", "-p", "testkit", "--test", "it"], &env)
+}
+
 /// Formatting and lints.
 fn check() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
@@ -39,9 +56,13 @@ fn check() -> Result<()> {
 }
 
 fn cargo(args: &[&str]) -> Result<()> {
+    cargo_with(args, &[])
+}
+
+fn cargo_with(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     eprintln!("+ cargo {}", args.join(" "));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(args).status().context("cannot run cargo")?;
+    let status = Command::new(cargo).args(args).envs(env.iter().copied()).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("cargo {} failed", args.join(" "));
     }

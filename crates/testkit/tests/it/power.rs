@@ -110,7 +110,7 @@ fn every_operation<S: Subject>() {
 
 /// Three cuts in a row, the later ones inside what the next life does first.
 fn nested<S: Subject>() {
-    let workloads = if is_ci() { WORKLOADS } else { 2 };
+    let workloads = if is_ci() { 6 } else { 2 };
     for workload in 0..workloads {
         for first in 1..=60 {
             for second in 1..=6 {

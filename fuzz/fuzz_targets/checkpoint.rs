@@ -1,0 +1,16 @@
+//! A checkpoint: what parses is written back as the same bytes, and nothing unsigned verifies.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(checkpoint) = tlog::Checkpoint::parse(text)
+    {
+        let again = checkpoint.to_text();
+        assert!(text.starts_with(&again));
+        assert_eq!(tlog::Checkpoint::parse(&again), Ok(checkpoint));
+    }
+    let keys = testkit::keys::signer("fuzz.example/log", 1).vkeys();
+    let _ = tlog::verify_checkpoint(data, &keys, None);
+});

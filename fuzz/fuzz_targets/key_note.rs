@@ -1,0 +1,14 @@
+//! A key note: what parses is written and read again as the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(note) = tlog::KeyNote::parse(text)
+    {
+        assert_eq!(tlog::KeyNote::parse(&note.to_text()), Ok(note));
+    }
+    let pinned = testkit::keys::signer("fuzz.example/log", 1).vkeys();
+    let _ = tlog::walk_keys(&[data], &pinned[0]);
+});

@@ -1,0 +1,11 @@
+//! A signed note: what parses is written back as the same bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(note) = tlog::Note::parse(data) {
+        assert_eq!(note.to_string().as_bytes(), data);
+        let _ = note.verify(&testkit::keys::signer("fuzz.example/log", 1).vkeys());
+    }
+});

@@ -1,0 +1,12 @@
+//! A receipt: what parses is written back and read again as the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(proof) = tlog::TlogProof::parse(data) {
+        let text = proof.to_text();
+        assert_eq!(tlog::TlogProof::parse(text.as_bytes()).as_ref(), Ok(&proof));
+        let _ = proof.verify(&tlog::leaf_hash(data), &[], None);
+    }
+});

@@ -1,0 +1,12 @@
+//! A verifier key: what parses is written back as the same text.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(key) = tlog::vkey::Vkey::parse(text)
+    {
+        assert_eq!(key.to_string(), text);
+    }
+});
