@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// An audit log that proves itself.
 ///
 /// Exit codes: 0 done and true; 1 failed; 2 wrong use; 3 the server refused some or all of it; 4 the server could not
-/// be reached or was busy for too long; 10 and above: a verdict of `verify` or `fsck` (docs/formats/verdicts.md).
+/// be reached or was busy for too long; 10 and above: a verdict of `verify` (docs/formats/verdicts.md).
 #[derive(Debug, Parser)]
 #[command(name = "proofbook", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
