@@ -57,6 +57,8 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Measure this machine and this program.
+    Bench(crate::bench::Bench),
     /// Print a shell completion script.
     Completions {
         /// Shell to write for.

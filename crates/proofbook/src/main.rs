@@ -1,5 +1,6 @@
 //! The one binary: every subcommand of Proofbook. Decides exit codes; the work is done in `cmd`.
 
+mod bench;
 mod cli;
 mod client;
 mod cmd;
@@ -57,6 +58,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Export(flags) => cmd::export::run(global, flags),
         Command::Ledger(command) => cmd::admin::ledger(global, command),
         Command::Token(command) => cmd::admin::token(global, command),
+        Command::Bench(flags) => bench::run(global, flags),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "proofbook", &mut std::io::stdout());
             Ok(Exit::Done)

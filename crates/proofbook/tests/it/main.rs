@@ -1,6 +1,8 @@
 //! The real binary against evidence made here: proofs and exports, whole and spoiled.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
+mod bench;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;

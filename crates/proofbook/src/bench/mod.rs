@@ -1,0 +1,74 @@
+//! `proofbook bench`: what this machine does, measured by a load generator of our own on the same cores.
+//!
+//! Every figure is one that was seen in this run. The bars and the last figures stand in docs/benchmarks.md. Nothing
+//! here is used by the product.
+
+#![expect(clippy::cast_possible_truncation, reason = "digits, buckets and counts that are bounded where they are made")]
+
+mod append;
+mod events;
+mod floor;
+mod histogram;
+mod report;
+mod rig;
+mod scratch;
+mod usage;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::Exit;
+use crate::cli::Global;
+
+/// Time of a throughput measurement with `--quick`.
+const QUICK_SECONDS: u64 = 8;
+
+/// `proofbook bench`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    topic: Topic,
+    /// Folder to measure in: a fresh one is made inside it and removed at the end. The disk under it is measured too.
+    #[arg(long, global = true, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+    /// Length of a throughput measurement, without its warm-up.
+    #[arg(long, global = true, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Short and rough: 8 seconds, a tenth of the entries. Figures of the page are not made so.
+    #[arg(long, global = true)]
+    quick: bool,
+}
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Topic {
+    /// The same bytes hashed, written and synced by a plain loop of one thread: what all else is compared with.
+    Floor,
+    /// Append in process, batches of 1,000.
+    Append {
+        /// Unsealed bytes beyond which the log takes nothing more; a huge one measures a burst.
+        #[arg(long, default_value_t = 1024, value_name = "MIB")]
+        backlog_mib: u64,
+    },
+}
+
+/// What a topic is told.
+#[derive(Clone, Debug)]
+struct Terms {
+    dir: PathBuf,
+    time: Duration,
+}
+
+pub(crate) fn run(global: &Global, flags: &Bench) -> Result<Exit> {
+    let seconds = if flags.quick { QUICK_SECONDS } else { flags.seconds };
+    let terms = Terms { dir: flags.dir.clone(), time: Duration::from_secs(seconds) };
+    let report = match flags.topic {
+        Topic::Floor => floor::run(&terms)?,
+        Topic::Append { backlog_mib } => append::run(&terms, backlog_mib)?,
+    };
+    report.show(global);
+    Ok(Exit::Done)
+}

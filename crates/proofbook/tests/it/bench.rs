@@ -1,0 +1,27 @@
+//! Short runs of the measurements: that they come to an end, count, and clean up. No figure is judged.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Runs a topic for a second in a fresh folder and gives its figures.
+fn figures(topic: &str) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_proofbook"));
+    bench.args(["bench", topic, "--json", "--seconds", "1", "--dir"]).arg(dir.path());
+    let out = bench.output().unwrap();
+    assert!(out.status.success(), "{topic}: {}", String::from_utf8_lossy(&out.stdout));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{topic} left something behind");
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(report["bench"], topic);
+    report["figures"].clone()
+}
+
+#[test]
+fn the_floor_and_the_append_are_measured() {
+    let floor = figures("floor");
+    assert!(floor["events_per_second"].as_f64().unwrap() > 0.0 && floor["syncs"].as_u64().unwrap() > 0, "{floor}");
+    let append = figures("append");
+    assert!(append["durable_events_per_second"].as_f64().unwrap() > 0.0, "{append}");
+    assert!(append["floor_events_per_second"].as_f64().unwrap() > 0.0, "{append}");
+}
