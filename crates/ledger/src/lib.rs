@@ -24,6 +24,7 @@ mod second;
 mod segment;
 mod service;
 mod shared;
+mod store;
 mod tail;
 mod types;
 mod verdict;

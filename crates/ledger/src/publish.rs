@@ -10,6 +10,7 @@ use crate::config::Stage;
 use crate::frame::SEGMENT_HEADER_BYTES;
 use crate::segment::{Checks, Step, Taken, Walk, read_header};
 use crate::shared::{Shared, lock};
+use crate::tail::Segment;
 use crate::types::Signed;
 
 /// The one publisher of a ledger.
@@ -45,6 +46,10 @@ impl Publisher {
                 (at.next(), at.next())
             };
             let Some(segment) = segment else { return Err("the segment being published is gone".to_owned()) };
+            if segment.file.number > self.at.0 {
+                // All of the one before was published, and since then it was closed, sealed and released.
+                self.enter(&segment)?;
+            }
             let path = segment.file.path.display();
             if self.at.1 < segment.end_offset {
                 segment.file.file.drop_cache();
@@ -74,14 +79,20 @@ impl Publisher {
                 }
             }
             let Some(next) = next.filter(|_| segment.closed) else { return Ok(()) };
-            let header =
-                read_header(&*next.file.file).map_err(|e| format!("read {}: {e}", next.file.path.display()))?;
-            let follows = header.is_ok_and(|h| h.size == self.walk.tree.size() && h.root == self.walk.tree.root());
-            if !follows {
-                return Err(format!("{} does not begin where the segment before ends", next.file.path.display()));
-            }
-            self.at = (next.file.number, SEGMENT_HEADER_BYTES as u64);
+            self.enter(&next)?;
         }
+    }
+
+    /// Goes on at the start of the next segment, which must begin at the very tree reached.
+    fn enter(&mut self, next: &Segment) -> Result<(), String> {
+        let path = next.file.path.display();
+        let header = read_header(&*next.file.file).map_err(|e| format!("read {path}: {e}"))?;
+        let follows = header.is_ok_and(|h| h.size == self.walk.tree.size() && h.root == self.walk.tree.root());
+        if !follows {
+            return Err(format!("{path} does not begin where the segment before ends"));
+        }
+        self.at = (next.file.number, SEGMENT_HEADER_BYTES as u64);
+        Ok(())
     }
 
     fn sign(&mut self) -> Result<Arc<Signed>, String> {

@@ -1,94 +1,32 @@
-//! Reads for callers: entries, tiles, bundles, bodies, proofs. Nothing is handed out that does not hash to the tree.
-//!
-//! HOLE: sealed files are not read yet; all entries are in unsealed segments.
+//! Reads for callers: entries, tiles, bundles, bodies, proofs. Nothing is handed out that does not hash to the tree:
+//! proofs and tiles are checked against the signed root before they leave.
 
 use std::ops::Range;
 
-use tlog::{Hash, NodeMissing, Nodes, Resource, TilePath};
+use tlog::{Hash, Nodes, ProofError, Resource, TilePath};
 
 use crate::error::{Corrupt, ReadError};
-use crate::limits::READ_BYTES_MAX;
+use crate::sealed::BUNDLE;
 use crate::shared::Shared;
-use crate::types::{Entry, Kind};
-
-const BUNDLE: u64 = 256;
-
-/// The tree's nodes, from leaf hashes.
-struct TailNodes<'a>(&'a Shared);
-
-impl Nodes for TailNodes<'_> {
-    fn node(&self, level: u8, index: u64) -> Result<Hash, NodeMissing> {
-        let missing = NodeMissing { level, index };
-        let width = 1u64.checked_shl(u32::from(level)).ok_or(missing)?;
-        let start = index.checked_mul(width).ok_or(missing)?;
-        let end = start.checked_add(width).ok_or(missing)?;
-        let hashes = self.0.tail().hashes(start..end).ok_or(missing)?;
-        Ok(tlog::perfect_root(&hashes))
-    }
-}
+use crate::types::{Entry, Kind, Signed};
 
 impl Shared {
     pub(crate) fn read_entries(&self, range: Range<u64>) -> Result<Vec<Entry>, ReadError> {
-        let (pieces, hashes, tags) = {
-            let tail = self.tail();
-            if range.end > tail.size() {
-                return Err(ReadError::BeyondTree { asked: range.end, size: tail.size() });
-            }
-            if range.is_empty() {
-                return Ok(Vec::new());
-            }
-            let end = tail.fitting(range.clone(), READ_BYTES_MAX);
-            let held = range.start..end;
-            let missing = || ReadError::NodeMissing { level: 0, index: range.start };
-            let tags: Option<Vec<_>> = held.clone().map(|i| tail.tags(i)).collect();
-            (
-                tail.pieces(held.clone()).ok_or_else(missing)?,
-                tail.hashes(held).ok_or_else(missing)?,
-                tags.ok_or_else(missing)?,
-            )
-        };
-        let mut known = hashes.into_iter().zip(tags).zip(range.start..);
-        let mut entries = Vec::new();
-        for piece in pieces {
-            let path = &piece.segment.path;
-            let mut bytes = vec![0; piece.bytes];
-            piece.segment.file.read_exact_at(&mut bytes, piece.offset).map_err(ReadError::io("read", path))?;
-            let mut rest = bytes.as_slice();
-            for (leaf_bytes, body_bytes) in &piece.lengths {
-                let Some(((hash, tags), index)) = known.next() else { break };
-                let damaged = |what| Corrupt::at(path, piece.offset, Some(index), what);
-                let (leaf, after) =
-                    rest.split_at_checked(*leaf_bytes as usize).ok_or_else(|| damaged("ends within a leaf"))?;
-                let (body, after) = after
-                    .split_at_checked(body_bytes.unwrap_or(0) as usize)
-                    .ok_or_else(|| damaged("ends within a body"))?;
-                rest = after;
-                if tlog::leaf_hash(leaf) != hash {
-                    return Err(damaged("the leaf is not the one of the tree").into());
-                }
-                let body = body_bytes.map(|_| body.to_vec());
-                if let Some(body) = &body
-                    && (self.doors.body_digest)(leaf) != Some(crate::frame::sha256(&[body]))
-                {
-                    return Err(damaged("the body is not the one that its leaf names").into());
-                }
-                entries.push(Entry { index, leaf: leaf.to_vec(), body, tags });
-            }
-        }
-        Ok(entries)
+        self.store.entries(range)
     }
 
     pub(crate) fn read_tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
         let tile = TilePath::tile(level, index, width).ok_or(ReadError::Refused("no such tile"))?;
-        self.within(&tile)?;
-        let nodes = TailNodes(self);
-        let mut out = Vec::with_capacity(usize::from(width) * 32);
-        for i in 0..u64::from(width) {
-            let node = nodes.node(level.saturating_mul(8), index * BUNDLE + i);
-            let node = node.map_err(|e| ReadError::NodeMissing { level: e.level, index: e.index })?;
-            out.extend_from_slice(&node.0);
-        }
-        Ok(out)
+        let signed = self.within(&tile)?;
+        let (first, height) = (index * BUNDLE, level.saturating_mul(8));
+        let hashes = self.store.level(height, first..first + u64::from(width))?;
+        let (start, end) = (first << height, (first + u64::from(width)) << height);
+        let proof = tlog::subtree_consistency(&self.store, start, end, signed.size).map_err(|e| proof_error(&e))?;
+        let root =
+            tlog::subtree_hash(&OneTile { height, first, hashes: &hashes }, start, end).map_err(|e| proof_error(&e))?;
+        tlog::verify_subtree_consistency(start, end, signed.size, &proof, &root, &signed.root)
+            .map_err(|_| self.damaged(start))?;
+        Ok(hashes.iter().flat_map(|hash| hash.0).collect())
     }
 
     pub(crate) fn read_bundle(&self, resource: Resource, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
@@ -98,6 +36,15 @@ impl Shared {
         }
         let path = if bodies { TilePath::bodies(index, width) } else { TilePath::entries(index, width) };
         self.within(&path.ok_or(ReadError::Refused("no such bundle"))?)?;
+        if self.is_sealed(index) && u64::from(width) == BUNDLE {
+            let sealed = self.store.sealed();
+            let (_, leaves) = sealed.checked_bundle(index)?;
+            if !bodies {
+                return Ok(leaves);
+            }
+            let stored = sealed.checked_bodies(index, &leaves, self.store.body_digest())?;
+            return stored.ok_or(ReadError::Refused("a raw ledger has no bodies"));
+        }
         let (mut from, mut out) = (index * BUNDLE, Vec::new());
         let end = from + u64::from(width);
         while from < end {
@@ -115,27 +62,96 @@ impl Shared {
         Ok(out)
     }
 
-    pub(crate) fn read_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
-        let published = self.shown().signed.size;
-        if size > published || index >= size {
-            return Err(ReadError::BeyondTree { asked: size.max(index), size: published });
+    /// A sealed bundle is served as it is stored.
+    pub(crate) fn read_bundle_gzip(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
+        if u64::from(width) == BUNDLE && self.is_sealed(index) {
+            let path = TilePath::entries(index, width).ok_or(ReadError::Refused("no such bundle"))?;
+            self.within(&path)?;
+            return Ok(self.store.sealed().checked_bundle(index)?.0);
         }
-        tlog::inclusion(&TailNodes(self), index, size).map_err(|_| ReadError::NodeMissing { level: 0, index })
+        Ok(gzip(&self.read_bundle(Resource::Entries, index, width)?, self.config.gzip_level))
+    }
+
+    pub(crate) fn read_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
+        let signed = self.signed();
+        if size > signed.size || index >= size {
+            return Err(ReadError::BeyondTree { asked: size.max(index), size: signed.size });
+        }
+        let proof = tlog::inclusion(&self.store, index, size).map_err(|e| proof_error(&e))?;
+        let root = self.root_of(size, &signed)?;
+        tlog::verify_inclusion(&self.store.hash(index)?, index, size, &proof, &root)
+            .map_err(|_| self.damaged(index))?;
+        Ok(proof)
     }
 
     pub(crate) fn read_consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, ReadError> {
-        let published = self.shown().signed.size;
-        if to > published || from > to {
-            return Err(ReadError::BeyondTree { asked: to.max(from), size: published });
+        let signed = self.signed();
+        if to > signed.size || from > to {
+            return Err(ReadError::BeyondTree { asked: to.max(from), size: signed.size });
         }
-        tlog::consistency(&TailNodes(self), from, to).map_err(|_| ReadError::NodeMissing { level: 0, index: from })
+        let proof = tlog::consistency(&self.store, from, to).map_err(|e| proof_error(&e))?;
+        let (old, new) = (self.root_of(from, &signed)?, self.root_of(to, &signed)?);
+        tlog::verify_consistency(from, to, &proof, &old, &new).map_err(|_| self.damaged(0))?;
+        Ok(proof)
+    }
+
+    /// The root of an earlier size, checked to be one that the signed tree continues.
+    fn root_of(&self, size: u64, signed: &Signed) -> Result<Hash, ReadError> {
+        if size == signed.size {
+            return Ok(signed.root);
+        }
+        let root = tlog::root(&self.store, size).map_err(|e| proof_error(&e))?;
+        let proof = tlog::consistency(&self.store, size, signed.size).map_err(|e| proof_error(&e))?;
+        tlog::verify_consistency(size, signed.size, &proof, &root, &signed.root).map_err(|_| self.damaged(0))?;
+        Ok(root)
+    }
+
+    fn signed(&self) -> std::sync::Arc<Signed> {
+        std::sync::Arc::clone(&self.shown().signed)
+    }
+
+    fn is_sealed(&self, bundle: u64) -> bool {
+        bundle < self.store.sealed().end() / BUNDLE
+    }
+
+    /// Hashes of the tree that do not lead to the signed root: which of them is wrong, the verification of sealed files
+    /// says.
+    fn damaged(&self, index: u64) -> ReadError {
+        let sealed = self.store.sealed();
+        let file = sealed.tiles_of(index);
+        Corrupt::at(&file, 0, Some(index), "stored hashes do not lead to the signed root").into()
     }
 
     /// A tile is served for any size up to the published one.
-    fn within(&self, path: &TilePath) -> Result<(), ReadError> {
-        let size = self.shown().signed.size;
+    fn within(&self, path: &TilePath) -> Result<std::sync::Arc<Signed>, ReadError> {
+        let signed = self.signed();
         let asked = path.size_needed().unwrap_or(u64::MAX);
-        if asked > size { Err(ReadError::BeyondTree { asked, size }) } else { Ok(()) }
+        if asked > signed.size { Err(ReadError::BeyondTree { asked, size: signed.size }) } else { Ok(signed) }
+    }
+}
+
+/// The hashes of one tile as nodes: its root is worked out from what is served, not from what is stored.
+struct OneTile<'a> {
+    height: u8,
+    first: u64,
+    hashes: &'a [Hash],
+}
+
+impl Nodes for OneTile<'_> {
+    fn node(&self, level: u8, index: u64) -> Result<Hash, tlog::NodeMissing> {
+        let missing = tlog::NodeMissing { level, index };
+        let up = level.checked_sub(self.height).ok_or(missing)?;
+        let at = |i: u64| usize::try_from(i.checked_sub(self.first)?).ok();
+        let (from, to) = (at(index << up).ok_or(missing)?, at((index + 1) << up).ok_or(missing)?);
+        self.hashes.get(from..to).map(tlog::perfect_root).ok_or(missing)
+    }
+}
+
+fn proof_error(error: &ProofError) -> ReadError {
+    match error {
+        ProofError::NodeMissing(e) => ReadError::NodeMissing { level: e.level, index: e.index },
+        ProofError::BeyondTree { end, size } => ReadError::BeyondTree { asked: *end, size: *size },
+        _ => ReadError::Refused("no proof of that shape"),
     }
 }
 

@@ -1,7 +1,8 @@
-//! Recovery: walks the segments, decides whether their end is a torn tail or corruption, and hands a writer over.
+//! Recovery: starts from the sealed sets, walks the unsealed segments, decides whether their end is a torn tail or
+//! corruption, and hands a writer over.
 //!
 //! Appends: it never rewrites or cuts what was written. Running it twice, or crashing within it, gives the same root.
-//! Covers write-ahead segments; sealed sets come before them once they are built.
+//! It takes sealed sets at their manifests' word; their bytes are verified in the background.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use tlog::{Frontier, Hash};
 use crate::durable::DiskFile;
 use crate::error::{Corrupt, OpenError};
 use crate::frame::{SEGMENT_HEADER_BYTES, SegmentHeader, first_chain};
+use crate::sealed::{self, SealedSets};
 use crate::second::SecondTree;
 use crate::segment::{self, Checks, SegmentFile, Step, Taken, Walk};
+use crate::store::Store;
 use crate::tail::Tail;
 use crate::writer::{Setup, Start, Writer};
 
@@ -38,7 +41,7 @@ pub struct Recovered {
     pub torn_bytes: u64,
 }
 
-/// Walks everything that `wal/` holds and gives the writer that goes on from there. Blocking.
+/// Walks what `wal/` holds behind the sealed sets and gives the writer that goes on from there. Blocking.
 ///
 /// # Errors
 /// `Corrupt` (named by file, offset, entry), `Rollback` (smaller than or other than a known tree), `Io`. After an
@@ -49,14 +52,20 @@ pub fn recover(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered), Op
 
 /// As `recover`, with the walk that the publisher goes on from.
 pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered, Walk), OpenError> {
-    let numbers = segment_numbers(setup)?;
-    let mut state = State::new(setup)?;
-    for number in &numbers {
+    let sealed = SealedSets::open(&setup.disk, &setup.sealed, setup.kind, setup.about)?;
+    let numbers = segment_numbers(setup, sealed.end())?;
+    let (mut state, unsealed) = State::new(setup, sealed, &numbers)?;
+    for number in unsealed {
         state.segment(setup, *number)?;
     }
     state.compare(known)?;
     let mut recovered = Recovered { size: state.walk.tree.size(), ..Recovered::default() };
     let frontier = state.frontier()?;
+    // The segments hold what an unfinished set would have held: only now is it certain.
+    let removed = state.sealed.remove_unfinished()?;
+    if !removed.is_empty() {
+        recovered.notes.push(format!("an unfinished sealed set is removed: {}", removed.join(", ")));
+    }
     let (segment, offset) = match state.last.take() {
         Some(last) if last.stop.is_none() => (last.file, last.end),
         last => {
@@ -85,12 +94,14 @@ pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Re
         }
     };
     let Walk { chain, received_at, .. } = state.walk.clone();
-    let start = Start { frontier, chain, received_at, segment, offset, tail: state.tail };
+    let store = Store::new(state.tail, state.sealed, Arc::clone(&setup.body_digest));
+    let start = Start { frontier, chain, received_at, segment, offset, store };
     Ok((Writer::new(setup.clone(), start), recovered, state.walk))
 }
 
-/// Numbers of the segments, ascending without a gap; unfinished ones are removed.
-fn segment_numbers(setup: &Setup) -> Result<Vec<u64>, OpenError> {
+/// Numbers of the segments, ascending without a gap; unfinished ones are removed. The first one is 1 until something
+/// is sealed.
+fn segment_numbers(setup: &Setup, sealed: u64) -> Result<Vec<u64>, OpenError> {
     let names = setup.disk.list(&setup.wal).map_err(OpenError::io("list", &setup.wal))?;
     let mut numbers = Vec::new();
     for name in names {
@@ -105,7 +116,14 @@ fn segment_numbers(setup: &Setup) -> Result<Vec<u64>, OpenError> {
         numbers.push(number);
     }
     numbers.sort_unstable();
-    for (expected, number) in (1..).zip(&numbers) {
+    let first = match numbers.first() {
+        Some(first) if sealed > 0 => *first,
+        None if sealed > 0 => {
+            return Err(Corrupt::at(&setup.wal, 0, Some(sealed), "entries are sealed, and no segment is there").into());
+        }
+        _ => 1,
+    };
+    for (expected, number) in (first..).zip(&numbers) {
         if expected != *number {
             let path = setup.wal.join(segment::name(expected));
             return Err(Corrupt::at(&path, 0, None, "the segment is missing, a later one exists").into());
@@ -127,35 +145,75 @@ struct Last {
 
 struct State {
     checks: Checks,
+    sealed: SealedSets,
     walk: Walk,
+    /// The tree of the walked leaves until it has the sealed size.
+    joint: Frontier,
     tail: Tail,
     last: Option<Last>,
 }
 
 impl State {
-    fn new(setup: &Setup) -> Result<State, OpenError> {
-        let tree = SecondTree::from_peaks(0, Vec::new()).ok_or(OpenError::Refused("no empty tree"))?;
-        Ok(State {
-            checks: Checks { kind: setup.kind, body_digest: Arc::clone(&setup.body_digest) },
-            walk: Walk { tree, chain: first_chain(&setup.about), received_at: 0 },
-            tail: Tail::new(0, setup.kind),
-            last: None,
-        })
+    /// Where the walk begins, and the segments it has to take. Those before them hold sealed entries alone.
+    fn new<'a>(setup: &Setup, sealed: SealedSets, numbers: &'a [u64]) -> Result<(State, &'a [u64]), OpenError> {
+        let mut tail = Tail::new(sealed.end(), setup.kind);
+        let mut unsealed = numbers;
+        let mut first = None;
+        while let [number, rest @ ..] = unsealed {
+            let next = rest.first().filter(|_| sealed.end() > 0);
+            let next = next.map(|next| open_segment(setup, *next)).transpose()?;
+            if next.as_ref().is_none_or(|(_, header)| header.size > sealed.end()) {
+                first = Some(open_segment(setup, *number)?);
+                break;
+            }
+            let (file, _) = open_segment(setup, *number)?;
+            let bytes = file.file.len().map_err(OpenError::io("stat", &file.path))?;
+            let end = next.map_or(0, |(_, header)| header.size);
+            tail.push_sealed_segment(Arc::new(file), end, bytes);
+            unsealed = rest;
+        }
+        let (size, chain) = match &first {
+            None => (0, first_chain(&setup.about)),
+            Some((file, header)) => {
+                if header.size > sealed.end() {
+                    let (path, what) = if sealed.end() == 0 && header.number > 1 {
+                        (setup.wal.join(segment::name(header.number - 1)), "the segment is missing, a later one exists")
+                    } else {
+                        let seal = setup.sealed.join(sealed::file_name(sealed.end(), "seal"));
+                        (seal, "entries are neither sealed nor in a segment")
+                    };
+                    return Err(Corrupt::at(&path, 0, Some(sealed.end()), what).into());
+                }
+                if header.number == 1 && (header.size > 0 || header.chain != first_chain(&setup.about)) {
+                    return Err(Corrupt::at(&file.path, 0, Some(0), "the first segment does not begin the log").into());
+                }
+                (header.size, header.chain)
+            }
+        };
+        let (before, leaves) = sealed.tree_at(size)?;
+        let mut joint = before.clone();
+        joint.extend(&leaves);
+        let tree = SecondTree::from_peaks(before.size(), before.hashes().to_vec());
+        let mut tree = tree.ok_or(OpenError::Refused("a sealed set begins with a whole bundle"))?;
+        leaves.into_iter().for_each(|leaf| tree.push(leaf));
+        if let Some((_, header)) = first.filter(|(_, header)| header.root != tree.root()) {
+            let what = "the sealed hashes do not give the root that the first segment begins with";
+            return Err(Corrupt::at(&sealed.tiles_of(header.size), 0, Some(header.size), what).into());
+        }
+        let received_at = sealed.received_before(size)?;
+        let checks = Checks { kind: setup.kind, body_digest: Arc::clone(&setup.body_digest) };
+        let walk = Walk { tree, chain, received_at };
+        Ok((State { checks, sealed, walk, joint, tail, last: None }, unsealed))
     }
 
     /// Takes every whole block of one segment.
     fn segment(&mut self, setup: &Setup, number: u64) -> Result<(), OpenError> {
         let path = setup.wal.join(segment::name(number));
         let io = |call: &'static str| OpenError::io(call, &path);
-        let file = setup.disk.open_write(&path).map_err(io("open"))?;
-        // A block may be in the cache alone: it counts only once it is on the device, and is read from there.
-        file.sync_data().map_err(io("fdatasync"))?;
-        file.drop_cache();
-        let header = segment::read_header(&*file).map_err(io("read"))?;
-        let header = header.map_err(|what| Corrupt::at(&path, 0, Some(self.walk.tree.size()), what))?;
-        self.joins(setup, &path, number, &header)?;
-        let bytes = file.len().map_err(io("stat"))?;
-        let file = Arc::new(SegmentFile { number, path: path.clone(), file });
+        let (file, header) = open_segment(setup, number)?;
+        self.joins(&path, &header)?;
+        let bytes = file.file.len().map_err(io("stat"))?;
+        let file = Arc::new(file);
         self.tail.push_segment(Arc::clone(&file), header.size, SEGMENT_HEADER_BYTES as u64);
         let (end, stop) = self.blocks(setup, &*file.file, bytes).map_err(io("read"))?;
         self.last = Some(Last { file, end, bytes, stop });
@@ -163,11 +221,9 @@ impl State {
     }
 
     /// A segment must begin at exactly the end of the one before: size, root, chain and offset.
-    fn joins(&self, setup: &Setup, path: &Path, number: u64, header: &SegmentHeader) -> Result<(), OpenError> {
-        if header.number != number || header.about != setup.about {
-            return Err(Corrupt::at(path, 0, None, "the header is of another segment or ledger").into());
-        }
-        let end = self.last.as_ref().map_or(0, |last| last.end);
+    fn joins(&self, path: &Path, header: &SegmentHeader) -> Result<(), OpenError> {
+        // What lies before the first one that is walked is sealed or gone.
+        let end = self.last.as_ref().map_or(if header.number == 1 { 0 } else { header.previous_end }, |last| last.end);
         let size = self.walk.tree.size();
         let joined = header.size == size
             && header.root == self.walk.tree.root()
@@ -201,6 +257,8 @@ impl State {
                 Step::Block { next } => {
                     let (rows, hashes) = (taken.rows.iter(), &taken.hashes);
                     self.tail.push_block(taken.first, taken.payload_at, next, rows, hashes);
+                    let below = usize::try_from(self.sealed.end() - self.joint.size()).unwrap_or(usize::MAX);
+                    hashes.iter().take(below).for_each(|hash| self.joint.push(*hash));
                     offset = next;
                 }
                 Step::End => return Ok((offset, None)),
@@ -209,21 +267,18 @@ impl State {
         }
     }
 
-    /// DESIGN 5, Rollback: a tree smaller than a published one, or another one, is never signed.
+    /// DESIGN 5, Rollback: a tree smaller than a published one, or another one, is never signed. The sealed sets are
+    /// such a tree too.
     fn compare(&self, known: &[Known]) -> Result<(), OpenError> {
         let size = self.walk.tree.size();
-        for known in known {
+        let sealed = Known { size: self.sealed.end(), root: self.sealed.frontier().root(), by: "sealed sets" };
+        for known in known.iter().chain([&sealed]) {
             if size < known.size
                 && let Some(Last { file, end, stop: Some((index, what)), .. }) = &self.last
             {
                 return Err(Corrupt::at(&file.path, *end, Some(*index), *what).into());
             }
-            let root = self.tail.hashes(0..known.size).map(|hashes| {
-                let mut frontier = Frontier::new();
-                frontier.extend(&hashes);
-                frontier.root()
-            });
-            if root != Some(known.root) {
+            if self.root_at(known.size)? != Some(known.root) {
                 let what = if size < known.size { "smaller tree" } else { "other tree" };
                 let (found_size, published_size) = (size, known.size);
                 return Err(OpenError::Rollback { what, found_size, published_size, by: known.by });
@@ -232,13 +287,45 @@ impl State {
         Ok(())
     }
 
+    /// The root of an earlier size; `None` beyond the size reached.
+    fn root_at(&self, size: u64) -> Result<Option<Hash>, OpenError> {
+        let sealed = self.sealed.end();
+        if size == sealed {
+            // By the segments, where they reach so far.
+            return Ok((self.joint.size() == sealed).then(|| self.joint.root()));
+        }
+        let (mut frontier, leaves) = match self.tail.hashes(sealed..size) {
+            Some(leaves) if size > sealed => (self.sealed.frontier().clone(), leaves),
+            _ if size < sealed => self.sealed.tree_at(size)?,
+            _ => return Ok(None),
+        };
+        frontier.extend(&leaves);
+        Ok(Some(frontier.root()))
+    }
+
     /// The writer's frontier, by the first hash path; both paths must agree.
     fn frontier(&self) -> Result<Frontier, OpenError> {
-        let mut frontier = Frontier::new();
-        frontier.extend(&self.tail.hashes(0..self.tail.size()).unwrap_or_default());
+        let mut frontier = self.sealed.frontier().clone();
+        frontier.extend(&self.tail.hashes(self.sealed.end()..self.tail.size()).unwrap_or_default());
         if frontier.root() != self.walk.tree.root() {
             return Err(OpenError::Refused("the two hash paths disagree: this machine's memory cannot be trusted"));
         }
         Ok(frontier)
     }
+}
+
+/// Opens a segment of this ledger and reads its header.
+fn open_segment(setup: &Setup, number: u64) -> Result<(SegmentFile, SegmentHeader), OpenError> {
+    let path = setup.wal.join(segment::name(number));
+    let io = |call: &'static str| OpenError::io(call, &path);
+    let file = setup.disk.open_write(&path).map_err(io("open"))?;
+    // A block may be in the cache alone: it counts only once it is on the device, and is read from there.
+    file.sync_data().map_err(io("fdatasync"))?;
+    file.drop_cache();
+    let header = segment::read_header(&*file).map_err(io("read"))?;
+    let header = header.map_err(|what| Corrupt::at(&path, 0, None, what))?;
+    if header.number != number || header.about != setup.about {
+        return Err(Corrupt::at(&path, 0, None, "the header is of another segment or ledger").into());
+    }
+    Ok((SegmentFile { number, path, file }, header))
 }

@@ -20,7 +20,6 @@ use crate::error::{OpenError, ReadError};
 use crate::limits;
 use crate::pin::Pin;
 use crate::publish::{Publisher, percentiles};
-use crate::read::gzip;
 use crate::recover::{Known, recover_walk};
 use crate::segment::{Checks, Taken};
 use crate::shared::{Pending, Shared, lock};
@@ -176,8 +175,7 @@ impl Ledger {
 
     /// Leaf hash of one entry below `size()`.
     pub fn leaf_hash(&self, index: u64) -> Result<Hash, ReadError> {
-        let tail = self.shared.tail();
-        tail.hash(index).ok_or_else(|| ReadError::BeyondTree { asked: index, size: tail.size() })
+        self.shared.store.hash(index)
     }
 
     /// Hash tile `tile/<level>/<index>[.p/<width>]` of the published tree: `width` hashes of 32 bytes.
@@ -192,7 +190,7 @@ impl Ledger {
 
     /// Entry bundle of the published tree as one gzip member.
     pub fn bundle_gzip(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        Ok(gzip(&self.bundle(index, width)?, self.shared.config.gzip_level))
+        self.shared.read_bundle_gzip(index, width)
     }
 
     /// Bodies of a bundle of the published tree: `u32be length, body` per entry, length `0xFFFFFFFF` = absent.
@@ -231,7 +229,7 @@ impl Ledger {
             size: self.size(),
             published_size,
             published_at,
-            sealed_size: shared.tail().base(),
+            sealed_size: shared.store.sealed().end(),
             backlog_bytes: shared.backlog.load(Ordering::Relaxed),
             queue_bytes: shared.queue_bytes(),
             immutable: false,
@@ -316,6 +314,8 @@ fn recover_ledger(
     let setup = Setup {
         disk: Arc::clone(&doors.disk),
         wal: dir.join("wal"),
+        sealed: dir.join("sealed"),
+        origin: about.origin.clone(),
         about: digest,
         kind: about.kind,
         config: config.clone(),
@@ -334,7 +334,7 @@ fn recover_ledger(
         report.notes.push(format!("no pin knew {}; the first start was accepted", about.origin));
     }
     let checks = Checks { kind: about.kind, body_digest: Arc::clone(&doors.body_digest) };
-    let shared = Arc::new(Shared::new(about, config, doors, writer.shared_tail(), last));
+    let shared = Arc::new(Shared::new(about, config, doors, writer.store(), last));
     let at = writer.at();
     let publisher = Publisher { shared: Arc::clone(&shared), checks, walk, at, log, taken: Taken::default() };
     Ok((shared, writer, publisher, report))
@@ -361,7 +361,6 @@ fn commit_group(shared: &Shared, writer: &mut Writer, mut group: Vec<Pending>) -
     match writer.commit(batches) {
         Ok(answers) => {
             let size = writer.size();
-            shared.backlog.store(writer.backlog_bytes(), Ordering::Relaxed);
             shared.size.store(size, Ordering::Release);
             group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(Ok(answer)));
             if size > before {

@@ -1,15 +1,16 @@
-//! What the threads of one ledger share: the queue, the unsealed range, the shown checkpoint, the poison.
+//! What the threads of one ledger share: the queue, the stored log, the shown checkpoint, the poison.
 //!
 //! Runs no thread and touches no disk.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::limits;
 use crate::service::Doors;
+use crate::store::Store;
 use crate::tail::Tail;
 use crate::types::{About, AppendError, Batch, Committed, Done, Published, Signed, Watch};
 
@@ -62,14 +63,16 @@ pub(crate) struct Shared {
     pub(crate) doors: Doors,
     queue: Mutex<Queue>,
     arrived: Condvar,
-    tail: Arc<RwLock<Tail>>,
+    /// Entries, hashes and tags, sealed or not.
+    pub(crate) store: Store,
     shown: Mutex<Shown>,
     publish: Condvar,
     pub(crate) watches: Mutex<Vec<(u64, Watch)>>,
     poison: OnceLock<String>,
     pub(crate) disk_low: AtomicBool,
     pub(crate) size: AtomicU64,
-    pub(crate) backlog: AtomicU64,
+    /// Bytes in unsealed segments; the tail keeps it.
+    pub(crate) backlog: Arc<AtomicU64>,
     pub(crate) blocks: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) syncs: Mutex<VecDeque<u64>>,
@@ -81,10 +84,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(about: About, config: Config, doors: Doors, tail: Arc<RwLock<Tail>>, signed: Signed) -> Shared {
+    pub(crate) fn new(about: About, config: Config, doors: Doors, store: Store, signed: Signed) -> Shared {
         let (size, backlog) = {
-            let held = tail.read().unwrap_or_else(PoisonError::into_inner);
-            (held.size(), held.backlog_bytes())
+            let held = store.tail();
+            (held.size(), held.backlog())
         };
         Shared {
             about,
@@ -92,14 +95,14 @@ impl Shared {
             doors,
             queue: Mutex::default(),
             arrived: Condvar::new(),
-            tail,
+            store,
             shown: Mutex::new(Shown { signed: Arc::new(signed), at: 0, waiters: Vec::new() }),
             publish: Condvar::new(),
             watches: Mutex::default(),
             poison: OnceLock::new(),
             disk_low: AtomicBool::new(false),
             size: AtomicU64::new(size),
-            backlog: AtomicU64::new(backlog),
+            backlog,
             blocks: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             syncs: Mutex::default(),
@@ -107,7 +110,7 @@ impl Shared {
     }
 
     pub(crate) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
-        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+        self.store.tail()
     }
 
     pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tlog::Hash;
 
@@ -59,11 +60,15 @@ pub(crate) struct Tail {
     base: u64,
     kind: Kind,
     hashes: VecDeque<Hash>,
+    /// Roots of the whole bundles: a proof would hash every leaf of the tail otherwise.
+    roots: VecDeque<Hash>,
     tags: VecDeque<Tags>,
     spots: VecDeque<Spot>,
     blocks: VecDeque<Block>,
     segments: VecDeque<Segment>,
     by_identity: HashMap<[u8; 16], u64, BuildHasherDefault<TagHasher>>,
+    /// Bytes in unsealed segments, for those who do not hold the lock.
+    backlog: Arc<AtomicU64>,
 }
 
 impl Tail {
@@ -73,11 +78,13 @@ impl Tail {
             base,
             kind,
             hashes: VecDeque::new(),
+            roots: VecDeque::new(),
             tags: VecDeque::new(),
             spots: VecDeque::new(),
             blocks: VecDeque::new(),
             segments: VecDeque::new(),
             by_identity: HashMap::default(),
+            backlog: Arc::default(),
         }
     }
 
@@ -87,6 +94,13 @@ impl Tail {
             last.closed = true;
         }
         self.segments.push_back(Segment { file, end: start, end_offset, closed: false });
+        self.count();
+    }
+
+    /// Adds a segment in front whose entries are all sealed: it waits for nothing but its release.
+    pub(crate) fn push_sealed_segment(&mut self, file: Arc<SegmentFile>, end: u64, end_offset: u64) {
+        self.segments.push_back(Segment { file, end, end_offset, closed: true });
+        self.count();
     }
 
     /// Adds a block of the last segment. Entries below the base are sealed already and only move the segment's end.
@@ -107,6 +121,7 @@ impl Tail {
             if index >= self.base {
                 let body = if row.body_bytes.is_none() { NO_BODY } else { 0 };
                 self.hashes.push_back(*hash);
+                self.end_bundle();
                 self.spots.push_back(Spot { at, leaf: row.leaf_bytes | body });
                 if self.kind == Kind::Audit {
                     self.tags.push_back(row.tags);
@@ -116,6 +131,18 @@ impl Tail {
             at = at.saturating_add(row.leaf_bytes).saturating_add(row.body_bytes.unwrap_or(0));
         }
         self.blocks.push_back(Block { first, segment, payload_at, payload_bytes: at });
+        self.count();
+    }
+
+    /// The base is a multiple of a bundle, so bundles end where the number of hashes says.
+    fn end_bundle(&mut self) {
+        let Some(from) = self.hashes.len().checked_sub(BUNDLE).filter(|n| n.is_multiple_of(BUNDLE)) else { return };
+        let bundle: Vec<Hash> = self.hashes.range(from..).copied().collect();
+        self.roots.push_back(tlog::perfect_root(&bundle));
+    }
+
+    fn count(&self) {
+        self.backlog.store(self.segments.iter().map(|s| s.end_offset).sum(), Ordering::Relaxed);
     }
 
     #[expect(dead_code, reason = "the sealer's release; there is no sealer yet")]
@@ -123,6 +150,7 @@ impl Tail {
     pub(crate) fn release(&mut self, below: u64) -> Vec<Segment> {
         let count = usize::try_from(below.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.hashes.len());
         self.hashes.drain(..count);
+        self.roots.drain(..(count / BUNDLE).min(self.roots.len()));
         self.spots.drain(..count);
         for (tags, index) in self.tags.drain(..count.min(self.tags.len())).zip(self.base..) {
             if self.by_identity.get(&tags.identity) == Some(&index) {
@@ -142,6 +170,7 @@ impl Tail {
         while self.segments.front().is_some_and(|s| s.closed && s.end <= self.base) {
             released.extend(self.segments.pop_front());
         }
+        self.count();
         released
     }
 
@@ -157,7 +186,12 @@ impl Tail {
 
     /// Bytes in unsealed segments.
     pub(crate) fn backlog_bytes(&self) -> u64 {
-        self.segments.iter().map(|s| s.end_offset).sum()
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// The same figure, kept up to date.
+    pub(crate) fn backlog(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.backlog)
     }
 
     /// The unsealed segments, oldest first.
@@ -174,6 +208,14 @@ impl Tail {
     pub(crate) fn hashes(&self, range: Range<u64>) -> Option<Vec<Hash>> {
         let (from, to) = (self.slot(range.start)?, self.slot(range.end)?);
         (from <= to && to <= self.hashes.len()).then(|| self.hashes.range(from..to).copied().collect())
+    }
+
+    /// Roots of a range of bundles; `None` unless all of them are here and whole.
+    pub(crate) fn roots(&self, bundles: Range<u64>) -> Option<Vec<Hash>> {
+        let base = self.base / BUNDLE as u64;
+        let at = |bundle: u64| usize::try_from(bundle.checked_sub(base)?).ok();
+        let (from, to) = (at(bundles.start)?, at(bundles.end)?);
+        (from <= to && to <= self.roots.len()).then(|| self.roots.range(from..to).copied().collect())
     }
 
     /// Whether these are the leaf hashes from `first` on.

@@ -5,21 +5,22 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLockReadGuard};
 
 use tlog::{Frontier, Hash, leaf_hash};
 
 use crate::config::{Config, Stage};
 use crate::durable::Disk;
 use crate::error::OpenError;
+use crate::error::ReadError;
 use crate::frame::{BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest, ROW_BYTES, Row, SegmentHeader};
 use crate::frame::{chain_after, sha256};
+use crate::limits::LEAF_BYTES_MAX;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, BODY_BYTES_MAX};
-use crate::limits::{LEAF_BYTES_MAX, READ_BYTES_MAX};
 use crate::segment::{self, SegmentFile};
+use crate::store::Store;
 use crate::tail::Tail;
 use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Outcome, STAMP_BYTES, Stamp, Tags};
-use crate::{Corrupt, ReadError};
 
 /// What a writer needs from outside.
 #[derive(Clone)]
@@ -28,6 +29,10 @@ pub struct Setup {
     pub disk: Arc<dyn Disk>,
     /// The folder `wal/` of the ledger; must exist.
     pub wal: PathBuf,
+    /// The folder `sealed/` of the ledger; must exist.
+    pub sealed: PathBuf,
+    /// Checkpoint origin: stands in the manifests of sealed sets.
+    pub origin: String,
     /// SHA-256 of the file `LEDGER`.
     pub about: [u8; 32],
     /// Leaf and body, or leaf alone.
@@ -95,7 +100,7 @@ pub struct Writer {
     received_at: u64,
     segment: Arc<SegmentFile>,
     offset: u64,
-    tail: Arc<RwLock<Tail>>,
+    store: Store,
     poisoned: Option<String>,
 }
 
@@ -106,7 +111,7 @@ pub(crate) struct Start {
     pub(crate) received_at: u64,
     pub(crate) segment: Arc<SegmentFile>,
     pub(crate) offset: u64,
-    pub(crate) tail: Tail,
+    pub(crate) store: Store,
 }
 
 /// A block that is ready to be written: pure preparation, nothing on disk yet.
@@ -125,14 +130,13 @@ struct Block {
 
 impl Writer {
     pub(crate) fn new(setup: Setup, start: Start) -> Writer {
-        let Start { frontier, chain, received_at, segment, offset, tail } = start;
-        let tail = Arc::new(RwLock::new(tail));
-        Writer { setup, frontier, chain, received_at, segment, offset, tail, poisoned: None }
+        let Start { frontier, chain, received_at, segment, offset, store } = start;
+        Writer { setup, frontier, chain, received_at, segment, offset, store, poisoned: None }
     }
 
-    /// The unsealed range, shared with readers and publisher.
-    pub(crate) fn shared_tail(&self) -> Arc<RwLock<Tail>> {
-        Arc::clone(&self.tail)
+    /// The stored log, shared with readers, publisher and sealer.
+    pub(crate) fn store(&self) -> Store {
+        self.store.clone()
     }
 
     /// Segment number and offset at which the next block begins.
@@ -141,11 +145,7 @@ impl Writer {
     }
 
     fn tail(&self) -> RwLockReadGuard<'_, Tail> {
-        self.tail.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tail_mut(&self) -> std::sync::RwLockWriteGuard<'_, Tail> {
-        self.tail.write().unwrap_or_else(PoisonError::into_inner)
+        self.store.tail()
     }
 
     /// Entries that are durable.
@@ -339,7 +339,7 @@ impl Writer {
         self.segment = Arc::new(made);
         self.offset = crate::frame::SEGMENT_HEADER_BYTES as u64;
         let (size, offset) = (self.size(), self.offset);
-        self.tail_mut().push_segment(Arc::clone(&self.segment), size, offset);
+        self.store.tail_mut().push_segment(Arc::clone(&self.segment), size, offset);
         Ok(())
     }
 
@@ -348,7 +348,7 @@ impl Writer {
         let payload_at = self.offset + (BLOCK_HEADER_BYTES + block.rows.len() * ROW_BYTES) as u64;
         let end = payload_at + block.payload_bytes + COMMIT_BYTES as u64;
         let first = self.frontier.size();
-        self.tail_mut().push_block(first, payload_at, end, block.rows.iter(), &block.hashes);
+        self.store.tail_mut().push_block(first, payload_at, end, block.rows.iter(), &block.hashes);
         self.offset = end;
         self.frontier = block.frontier;
         self.chain = block.chain;
@@ -372,53 +372,12 @@ impl Writer {
     /// # Errors
     /// `BeyondTree`, `Io`, `Corrupt`.
     pub fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Entry>, ReadError> {
-        let beyond = ReadError::BeyondTree { asked: range.end, size: self.size() };
-        if range.end > self.size() || range.start >= range.end {
-            return Err(beyond);
-        }
-        let end = self.tail().fitting(range.clone(), READ_BYTES_MAX);
-        let pieces = self.tail().pieces(range.start..end).ok_or(beyond)?;
-        let mut index = range.start;
-        let mut entries = Vec::new();
-        for piece in pieces {
-            let path = &piece.segment.path;
-            let mut bytes = vec![0; piece.bytes];
-            piece.segment.file.read_exact_at(&mut bytes, piece.offset).map_err(ReadError::io("read", path))?;
-            let mut rest = bytes.as_slice();
-            for (leaf, body) in piece.lengths {
-                let short = || Corrupt::at(path, piece.offset, Some(index), "an entry is cut short");
-                let (leaf, after) = rest.split_at_checked(leaf as usize).ok_or_else(short)?;
-                let (body, after) = match body {
-                    None => (None, after),
-                    Some(n) => after.split_at_checked(n as usize).map(|(b, a)| (Some(b), a)).ok_or_else(short)?,
-                };
-                rest = after;
-                // Nothing is served that does not verify.
-                if self.tail().hash(index) != Some(leaf_hash(leaf)) {
-                    return Err(Corrupt::at(
-                        path,
-                        piece.offset,
-                        Some(index),
-                        "the leaf is not the one that was hashed",
-                    )
-                    .into());
-                }
-                if body.map(|b| sha256(&[b])) != (self.setup.body_digest)(leaf).filter(|_| body.is_some()) {
-                    return Err(
-                        Corrupt::at(path, piece.offset, Some(index), "the body is not the one its leaf names").into()
-                    );
-                }
-                let tags = self.tail().tags(index).unwrap_or_default();
-                entries.push(Entry { index, leaf: leaf.to_vec(), body: body.map(<[u8]>::to_vec), tags });
-                index += 1;
-            }
-        }
-        Ok(entries)
+        self.store.entries(range)
     }
 
     /// Leaf hashes of a range; `None` unless all of it exists.
     pub fn leaf_hashes(&self, range: std::ops::Range<u64>) -> Option<Vec<Hash>> {
-        self.tail().hashes(range)
+        self.store.hashes(range).ok()
     }
 }
 

@@ -13,14 +13,15 @@ use super::write::sha256;
 use super::{BUNDLE, HEADER_BYTES, Manifest, TAGS_BYTES, TRAILER_BYTES, codec, file_name};
 use crate::durable::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError, ReadError};
-use crate::types::{Entry, Kind, Tags};
+use crate::types::{BodyDigest, Entry, Kind, Tags};
 
 /// Sets whose files stay open: four descriptors each.
 const OPEN_SETS_MAX: usize = 16;
 /// Largest manifest: 63 hashes of 44 characters and a dozen short lines.
 const MANIFEST_BYTES_MAX: u64 = 16 << 10;
 
-/// All sealed sets of one ledger. Opening reads names and the last manifest only.
+/// All sealed sets of one ledger. Opening reads names and the last manifest only. A clone shares the open files.
+#[derive(Clone)]
 pub struct SealedSets {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -29,7 +30,7 @@ pub struct SealedSets {
     firsts: Vec<u64>,
     frontier: Frontier,
     last_digest: [u8; 32],
-    open: Mutex<VecDeque<Arc<OpenSet>>>,
+    open: Arc<Mutex<VecDeque<Arc<OpenSet>>>>,
 }
 
 struct OpenSet {
@@ -51,7 +52,8 @@ impl SealedSets {
     /// Opens the folder `sealed/`, which must exist.
     ///
     /// `about` is the digest of `LEDGER`, which the first set's manifest continues.
-    /// Errors: `Corrupt` where names leave a gap at the start or the last manifest is not whole; `Io`.
+    /// Errors: `Corrupt` where a set lacks one of its files (the manifest of a set that later ones follow included), or
+    /// the last manifest is not whole; `Io`.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path, kind: Kind, about: [u8; 32]) -> Result<SealedSets, OpenError> {
         let names = disk.list(dir).map_err(OpenError::io("list", dir))?;
         let firsts: Vec<u64> = names.iter().filter_map(|name| seal_first(name)).collect();
@@ -61,7 +63,7 @@ impl SealedSets {
             kind,
             frontier: Frontier::new(),
             last_digest: about,
-            open: Mutex::new(VecDeque::new()),
+            open: Arc::default(),
             firsts,
         };
         if let (Some(first), Some(last)) = (sets.firsts.first(), sets.firsts.last()) {
@@ -73,7 +75,30 @@ impl SealedSets {
             sets.frontier = manifest.frontier;
             sets.last_digest = digest;
         }
+        sets.complete(&names)?;
         Ok(sets)
+    }
+
+    /// Every file that stands before the end belongs to a set with a manifest, and every such set has all its files.
+    fn complete(&self, names: &[String]) -> Result<(), OpenError> {
+        let has = |name: &str| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok();
+        let missing = |first: u64, extension: &str| {
+            let name = file_name(first, extension);
+            let path = self.dir.join(&name);
+            if has(&name) {
+                return Ok(());
+            }
+            Err(Corrupt::at(&path, 0, Some(first), "a file of a sealed set is missing"))
+        };
+        let extensions: &[&str] =
+            if self.kind == Kind::Audit { &["leaves", "tiles", "bodies", "tags"] } else { &["leaves", "tiles"] };
+        for first in &self.firsts {
+            extensions.iter().try_for_each(|extension| missing(*first, extension))?;
+        }
+        for first in names.iter().filter_map(|name| part_first(name)).filter(|first| *first < self.end()) {
+            missing(first, "seal")?;
+        }
+        Ok(())
     }
 
     /// Removes what a crash left of a set without a manifest. Returns the names.
@@ -137,6 +162,122 @@ impl SealedSets {
         }
     }
 
+    /// The tree of `size` sealed entries: complete subtrees up to the start of a set, and the leaf hashes from there on.
+    ///
+    /// Errors: `BeyondTree`; `Corrupt` where a manifest does not continue the one before; `Io`.
+    pub fn tree_at(&self, size: u64) -> Result<(Frontier, Vec<Hash>), OpenError> {
+        if size >= self.end() {
+            let beyond = OpenError::Refused("a tree beyond the sealed entries");
+            return if size == self.end() { Ok((self.frontier.clone(), Vec::new())) } else { Err(beyond) };
+        }
+        let at = self.firsts.partition_point(|first| *first <= size).saturating_sub(1);
+        let first = self.firsts.get(at).copied().unwrap_or(0);
+        let frontier = match at.checked_sub(1).and_then(|before| self.firsts.get(before)) {
+            Some(before) => self.manifest(*before)?.0.frontier,
+            None => Frontier::new(),
+        };
+        if frontier.size() != first {
+            let path = self.dir.join(file_name(first, "seal"));
+            return Err(Corrupt::at(&path, 0, Some(first), "the set does not continue the one before").into());
+        }
+        Ok((frontier, self.leaf_hashes(first..size).map_err(open_error)?))
+    }
+
+    /// `received_at` of the last sealed entry below `index`, or something older; 0 where nothing is sealed.
+    pub fn received_before(&self, index: u64) -> Result<u64, OpenError> {
+        let after = self.firsts.partition_point(|first| *first < index);
+        match after.checked_sub(1).and_then(|at| self.firsts.get(at)) {
+            None => Ok(0),
+            Some(first) => {
+                let (manifest, _) = self.manifest(*first)?;
+                Ok(if index >= manifest.end { manifest.received.1 } else { manifest.received.0 })
+            }
+        }
+    }
+
+    /// Entries of a sealed range until they are `bytes_max` bytes (at least one), each bundle decoded once. Leaves are
+    /// checked against the stored hashes, bodies against the digests that their leaves name.
+    pub fn entries(
+        &self,
+        range: Range<u64>,
+        bytes_max: u64,
+        body_digest: &BodyDigest,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let (mut entries, mut bytes, mut at) = (Vec::new(), 0, range.start);
+        while at < range.end && (entries.is_empty() || bytes < bytes_max) {
+            let bundle = at / BUNDLE;
+            let (_, leaves) = self.checked_bundle(bundle)?;
+            let bodies = self.checked_bodies(bundle, &leaves, body_digest)?;
+            let set = self.set(at)?;
+            let torn = |what| Corrupt::at(&set.leaves.path, set.leaves.start(bundle, &set), Some(at), what);
+            let leaves = codec::leaves_of(&leaves).map_err(torn)?;
+            let bodies = bodies.as_deref().map(codec::bodies_of).transpose().map_err(torn)?;
+            let tags = self.bundle_tags(bundle)?;
+            let from = usize::try_from(at % BUNDLE).unwrap_or(0);
+            for (k, leaf) in leaves.iter().enumerate().skip(from) {
+                if at == range.end || (!entries.is_empty() && bytes >= bytes_max) {
+                    break;
+                }
+                let body = bodies.as_ref().and_then(|bodies| bodies.get(k).copied().flatten()).map(<[u8]>::to_vec);
+                bytes += (leaf.len() + body.as_ref().map_or(0, Vec::len)) as u64;
+                let tags = tags.get(k).copied().unwrap_or_default();
+                entries.push(Entry { index: at, leaf: leaf.to_vec(), body, tags });
+                at += 1;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// A bundle of leaves as stored and inflated, each leaf checked against the stored hashes.
+    pub fn checked_bundle(&self, bundle: u64) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
+        let first = bundle.saturating_mul(BUNDLE);
+        let member = self.bundle_gzip(bundle)?;
+        let set = self.set(first)?;
+        let torn = |index, what| Corrupt::at(&set.leaves.path, set.leaves.start(bundle, &set), Some(index), what);
+        let bytes = codec::gunzip(&member).map_err(|what| torn(first, what))?;
+        let leaves = codec::leaves_of(&bytes).map_err(|what| torn(first, what))?;
+        let hashes = self.leaf_hashes(first..first + BUNDLE)?;
+        for ((leaf, hash), index) in leaves.iter().zip(hashes).zip(first..) {
+            if sha256(&[&[0], leaf]) != hash.0 {
+                return Err(torn(index, "not the leaf that was hashed").into());
+            }
+        }
+        Ok((member, bytes))
+    }
+
+    /// The bodies of a bundle, checked against the digests that its leaves name; a body may be absent. `None` in a raw
+    /// ledger.
+    pub fn checked_bodies(
+        &self,
+        bundle: u64,
+        leaves: &[u8],
+        body_digest: &BodyDigest,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let first = bundle.saturating_mul(BUNDLE);
+        let Some(bytes) = self.bodies(bundle)? else { return Ok(None) };
+        let set = self.set(first)?;
+        let Some(stored) = &set.bodies else { return Ok(None) };
+        let torn = |index, what| Corrupt::at(&stored.path, stored.start(bundle, &set), Some(index), what);
+        let leaves = codec::leaves_of(leaves).map_err(|what| torn(first, what))?;
+        let bodies = codec::bodies_of(&bytes).map_err(|what| torn(first, what))?;
+        for ((leaf, body), index) in leaves.iter().zip(bodies).zip(first..) {
+            if body.is_some_and(|body| body_digest(leaf) != Some(sha256(&[body]))) {
+                return Err(torn(index, "not the body that the leaf names").into());
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Tags of a whole bundle; none in a raw ledger.
+    fn bundle_tags(&self, bundle: u64) -> Result<Vec<Tags>, ReadError> {
+        let first = bundle.saturating_mul(BUNDLE);
+        let set = self.set(first)?;
+        let Some((path, file)) = &set.tags else { return Ok(Vec::new()) };
+        let at = HEADER_BYTES + (first - set.first) * TAGS_BYTES;
+        let bytes = read(&**file, at..at + BUNDLE * TAGS_BYTES).map_err(ReadError::io("read", path))?;
+        Ok(bytes.as_chunks::<{ TAGS_BYTES as usize }>().0.iter().map(tags_of).collect())
+    }
+
     /// One entry, its leaf checked against the stored hash.
     pub fn entry(&self, index: u64) -> Result<Entry, ReadError> {
         let bundle = self.bundle(index / BUNDLE)?;
@@ -159,10 +300,9 @@ impl SealedSets {
         let set = self.set(index)?;
         let Some((path, file)) = &set.tags else { return Ok(Tags::default()) };
         let at = HEADER_BYTES + (index - set.first) * TAGS_BYTES;
-        let bytes = read(&**file, at..at + TAGS_BYTES).map_err(ReadError::io("read", path))?;
-        let (identity, content) = bytes.split_at_checked(16).unwrap_or_default();
-        let array = |part: &[u8]| part.try_into().unwrap_or([0; 16]);
-        Ok(Tags { identity: array(identity), content: array(content) })
+        let mut bytes = [0; TAGS_BYTES as usize];
+        file.read_exact_at(&mut bytes, at).map_err(ReadError::io("read", path))?;
+        Ok(tags_of(&bytes))
     }
 
     /// Stored leaf hashes of a sealed range.
@@ -200,6 +340,12 @@ impl SealedSets {
         Ok(Some(bytes))
     }
 
+    /// The file that holds the leaf hash of an entry.
+    pub fn tiles_of(&self, index: u64) -> PathBuf {
+        let at = self.firsts.partition_point(|first| *first <= index).saturating_sub(1);
+        self.dir.join(file_name(self.firsts.get(at).copied().unwrap_or(0), "tiles"))
+    }
+
     /// Hashes of `unit` entries each over a range of entries; `place` gives the position within a set's file.
     fn hashes_by(
         &self,
@@ -229,14 +375,24 @@ impl SealedSets {
         let after = self.firsts.partition_point(|first| *first <= index);
         let first = after.checked_sub(1).and_then(|at| self.firsts.get(at)).copied().unwrap_or(0);
         let end = self.firsts.get(after).copied().unwrap_or(self.end());
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = match open.iter().position(|set| set.first == first).and_then(|at| open.remove(at)) {
-            Some(set) => set,
-            None => Arc::new(self.open_set(first, end)?),
+        let held = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = {
+            let mut open = held();
+            let known = open.iter().position(|set| set.first == first).and_then(|at| open.remove(at));
+            if let Some(set) = &known {
+                open.push_front(Arc::clone(set));
+            }
+            known
         };
-        open.push_front(Arc::clone(&found));
+        if let Some(set) = known {
+            return Ok(set);
+        }
+        // The disk is asked without the lock: two may open one set at a time, and one of the two is forgotten again.
+        let opened = Arc::new(self.open_set(first, end)?);
+        let mut open = held();
+        open.push_front(Arc::clone(&opened));
         open.truncate(OPEN_SETS_MAX);
-        Ok(found)
+        Ok(opened)
     }
 
     fn open_set(&self, first: u64, end: u64) -> Result<OpenSet, ReadError> {
@@ -266,6 +422,12 @@ impl SealedSets {
 }
 
 impl Bundles {
+    /// Where a bundle begins in the file.
+    fn start(&self, bundle: u64, set: &OpenSet) -> u64 {
+        let at = usize::try_from(bundle - set.first / BUNDLE).ok();
+        at.and_then(|at| self.offsets.get(at)).copied().unwrap_or(0)
+    }
+
     fn read(&self, bundle: u64) -> Result<Vec<u8>, ReadError> {
         let at = usize::try_from(bundle).unwrap_or(usize::MAX);
         let (Some(from), Some(to)) = (self.offsets.get(at), self.offsets.get(at.saturating_add(1))) else {
@@ -288,4 +450,30 @@ fn offsets(file: &dyn DiskFile, bundles: u64) -> io::Result<Option<Vec<u64>>> {
 fn seal_first(name: &str) -> Option<u64> {
     let first = name.strip_suffix(".seal")?.parse().ok()?;
     (file_name(first, "seal") == name).then_some(first)
+}
+
+/// The first entry of any file of a set by its name, strictly as written; `None` for manifests and other names.
+fn part_first(name: &str) -> Option<u64> {
+    let (digits, extension) = name.split_once('.')?;
+    let first = digits.parse().ok()?;
+    let known = ["leaves", "tiles", "bodies", "tags"].contains(&extension);
+    (known && file_name(first, extension) == name).then_some(first)
+}
+
+fn tags_of(bytes: &[u8; TAGS_BYTES as usize]) -> Tags {
+    let (identity, content) = bytes
+        .as_chunks::<16>()
+        .0
+        .split_first()
+        .map_or(([0; 16], [0; 16]), |(first, rest)| (*first, rest.first().copied().unwrap_or_default()));
+    Tags { identity, content }
+}
+
+/// A read that fails while the ledger is being opened.
+pub(crate) fn open_error(error: ReadError) -> OpenError {
+    match error {
+        ReadError::Corrupt(corrupt) => OpenError::Corrupt(corrupt),
+        ReadError::Io { call, path, source } => OpenError::Io { call, path, source },
+        _ => OpenError::Refused("a sealed entry that is not there"),
+    }
 }

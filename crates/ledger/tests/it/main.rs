@@ -5,6 +5,7 @@ mod damage;
 mod duplicates;
 mod power;
 mod rig;
+mod sealed;
 mod write_path;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ struct World {
 impl World {
     fn new() -> World {
         let disk = SimDisk::new();
-        for folder in ["/l", "/l/wal"] {
+        for folder in ["/l", "/l/wal", "/l/sealed"] {
             disk.door().create_dir(Path::new(folder)).unwrap();
             disk.door().sync_dir(Path::new(folder).parent().unwrap()).unwrap();
         }
@@ -34,6 +35,8 @@ impl World {
         Setup {
             disk: self.disk.door(),
             wal: PathBuf::from("/l/wal"),
+            sealed: PathBuf::from("/l/sealed"),
+            origin: "test/logs/main".to_owned(),
             about: [7; 32],
             kind: Kind::Audit,
             config: Config { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, ..Config::default() },

@@ -34,7 +34,7 @@ pub(crate) struct Rig {
     clock: Arc<AtomicU64>,
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().try_into().unwrap()
 }
@@ -46,6 +46,21 @@ pub(crate) fn push(batch: &mut Batch, id: u8, body: &[u8]) {
     let mut tags = Tags { identity: [id; 16], content: [0; 16] };
     tags.content.copy_from_slice(&sha256(body)[..16]);
     batch.push(&leaf, Some(0), Some(body), tags, false);
+}
+
+pub(crate) fn body_digest() -> ledger::BodyDigest {
+    Arc::new(|leaf| leaf.get(30..62)?.try_into().ok())
+}
+
+/// An entry of its own identity and body.
+pub(crate) fn push_numbered(batch: &mut Batch, number: u64) {
+    let body = format!("body of entry {number}");
+    let mut leaf = vec![b'_'; 30];
+    leaf.extend(sha256(body.as_bytes()));
+    let mut tags = Tags { identity: [0; 16], content: [0; 16] };
+    tags.identity.copy_from_slice(&sha256(&number.to_be_bytes())[..16]);
+    tags.content.copy_from_slice(&sha256(body.as_bytes())[..16]);
+    batch.push(&leaf, Some(0), Some(body.as_bytes()), tags, false);
 }
 
 impl Rig {
@@ -78,7 +93,7 @@ impl Rig {
         let doors = Doors {
             disk: self.disk(),
             clock: Arc::new(move || clock.fetch_add(1_000_000, Ordering::Relaxed)),
-            body_digest: Arc::new(|leaf| leaf.get(30..62)?.try_into().ok()),
+            body_digest: body_digest(),
             stamp: Arc::new(|ns| format!("{ns:030}").into_bytes().try_into().unwrap()),
             views_mac: Arc::new(|parts| sha256(&parts.concat())),
             signer: Arc::new(Plain),
