@@ -23,6 +23,7 @@ pub(crate) const HEADER_BYTES: u64 = 24;
 pub(crate) const TRAILER_BYTES: u64 = 32;
 /// Identity and content tag.
 pub(crate) const TAGS_BYTES: u64 = 32;
+pub(crate) const TAGS_LEN: usize = 32;
 
 /// The name of a file of a set, without folder.
 pub(crate) fn file_name(first: u64, extension: &str) -> String {

@@ -10,7 +10,7 @@ use tlog::{Frontier, Hash};
 
 use super::check::read;
 use super::write::sha256;
-use super::{BUNDLE, HEADER_BYTES, Manifest, TAGS_BYTES, TRAILER_BYTES, codec, file_name};
+use super::{BUNDLE, HEADER_BYTES, Manifest, TAGS_BYTES, TAGS_LEN, TRAILER_BYTES, codec, file_name};
 use crate::durable::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError, ReadError};
 use crate::types::{BodyDigest, Entry, Kind, Tags};
@@ -162,7 +162,7 @@ impl SealedSets {
         }
     }
 
-    /// The tree of `size` sealed entries: complete subtrees up to the start of a set, and the leaf hashes from there on.
+    /// The tree of `size` sealed entries: complete subtrees up to the start of a set, and the leaf hashes behind it.
     ///
     /// Errors: `BeyondTree`; `Corrupt` where a manifest does not continue the one before; `Io`.
     pub fn tree_at(&self, size: u64) -> Result<(Frontier, Vec<Hash>), OpenError> {
@@ -275,7 +275,7 @@ impl SealedSets {
         let Some((path, file)) = &set.tags else { return Ok(Vec::new()) };
         let at = HEADER_BYTES + (first - set.first) * TAGS_BYTES;
         let bytes = read(&**file, at..at + BUNDLE * TAGS_BYTES).map_err(ReadError::io("read", path))?;
-        Ok(bytes.as_chunks::<{ TAGS_BYTES as usize }>().0.iter().map(tags_of).collect())
+        Ok(bytes.as_chunks::<TAGS_LEN>().0.iter().map(tags_of).collect())
     }
 
     /// One entry, its leaf checked against the stored hash.
@@ -300,7 +300,7 @@ impl SealedSets {
         let set = self.set(index)?;
         let Some((path, file)) = &set.tags else { return Ok(Tags::default()) };
         let at = HEADER_BYTES + (index - set.first) * TAGS_BYTES;
-        let mut bytes = [0; TAGS_BYTES as usize];
+        let mut bytes = [0; TAGS_LEN];
         file.read_exact_at(&mut bytes, at).map_err(ReadError::io("read", path))?;
         Ok(tags_of(&bytes))
     }
@@ -460,7 +460,7 @@ fn part_first(name: &str) -> Option<u64> {
     (known && file_name(first, extension) == name).then_some(first)
 }
 
-fn tags_of(bytes: &[u8; TAGS_BYTES as usize]) -> Tags {
+fn tags_of(bytes: &[u8; TAGS_LEN]) -> Tags {
     let (identity, content) = bytes
         .as_chunks::<16>()
         .0
