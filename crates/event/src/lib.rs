@@ -38,7 +38,7 @@ pub use leaf::{LeafView, body_digest, parse_leaf};
 pub use prepared::{IdMade, Prepared};
 pub use split::{framing, line_of, offset_of, split};
 pub use text::terminal_safe;
-pub use time::{Stamp, stamp};
+pub use time::{Stamp, nanoseconds, stamp};
 
 /// What the bytes of a message are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -20,6 +20,13 @@ pub fn stamp(ns: u64) -> Stamp {
     Moment { seconds, nanos }.stamp()
 }
 
+/// Nanoseconds since 1970 of a stored time; `None` for any other text, or a time before 1970 or after 2554.
+pub fn nanoseconds(stamp: &str) -> Option<u64> {
+    let moment = parse(stamp.as_bytes())?;
+    let seconds = u64::try_from(moment.seconds).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(u64::from(moment.nanos))
+}
+
 impl Moment {
     pub(crate) fn stamp(self) -> Stamp {
         let mut out = *b"0000-00-00T00:00:00.000000000Z";

@@ -11,6 +11,7 @@ use ledger::{Batch, Outcome, Tags};
 use vault::{Random, Vault};
 
 use crate::credential::Credential;
+use crate::fold::control::OWN_SOURCE;
 use crate::request::{EventResult, FilePlace, Format, Framing, Refusal, Request};
 use crate::rules::{Ulids, allow_source};
 
@@ -42,18 +43,43 @@ pub enum Slot {
     },
 }
 
+/// A number that a source gave one of its events, for the fold over gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Position in the batch.
+    pub at: usize,
+    /// Who counts.
+    pub source: String,
+    /// Its epoch.
+    pub epoch: String,
+    /// The number.
+    pub n: u64,
+}
+
 /// A batch, and one slot an event.
+#[derive(Default)]
 pub struct Built {
     /// To be submitted; may be empty.
     pub batch: Batch,
     /// One per event, same order.
     pub slots: Vec<Slot>,
+    /// Numbers of the events in the batch, ascending by position.
+    pub numbers: Vec<Number>,
+}
+
+#[derive(Clone, Copy)]
+struct How {
+    /// Under generated ids.
+    collide: bool,
+    /// The server's own: the reserved source is right.
+    own: bool,
 }
 
 impl Builder<'_> {
     /// Builds the events of a request. An error concerns the whole request: nothing is to be appended.
     pub fn build(&self, credential: &Credential, request: &Request<'_>) -> Result<Built, Refusal> {
-        let parts = event::split(format(request.format), framing(request.framing), request.body).map_err(refusal)?;
+        let parts =
+            event::split(request.format.of_event(), request.framing.of_event(), request.body).map_err(refusal)?;
         self.build_parts(credential, request, &parts, false)
     }
 
@@ -65,10 +91,11 @@ impl Builder<'_> {
         parts: &[&[u8]],
         collide: bool,
     ) -> Result<Built, Refusal> {
-        let mut built = Built { batch: Batch::default(), slots: Vec::with_capacity(parts.len()) };
+        let mut built = Built { slots: Vec::with_capacity(parts.len()), ..Built::default() };
         let (mut body, mut leaf) = (Vec::new(), Vec::new());
+        let how = How { collide, own: false };
         for part in parts {
-            let slot = self.one(credential, request, part, collide, (&mut leaf, &mut body), &mut built.batch);
+            let slot = self.one(credential, request, part, how, (&mut leaf, &mut body), &mut built);
             built.slots.push(slot.unwrap_or_else(|mut refused| {
                 let first = event::line_of(request.body, part);
                 refused.line = Some(first + refused.line.unwrap_or(1) - 1);
@@ -78,14 +105,28 @@ impl Builder<'_> {
         Ok(built)
     }
 
+    /// Builds the server's own events ([`event::own`]), all or none: the only way to the reserved source.
+    pub(crate) fn build_own(&self, events: &[Vec<u8>]) -> Result<Built, Refusal> {
+        let credential = Credential { default_source: OWN_SOURCE.to_owned(), ..Credential::none() };
+        let request = Request { format: Format::Native, body: &[], framing: Framing::Object, place: None };
+        let mut built = Built::default();
+        let (mut body, mut leaf) = (Vec::new(), Vec::new());
+        let how = How { collide: false, own: true };
+        for event in events {
+            let slot = self.one(&credential, &request, event, how, (&mut leaf, &mut body), &mut built)?;
+            built.slots.push(slot);
+        }
+        Ok(built)
+    }
+
     fn one(
         &self,
         credential: &Credential,
         request: &Request<'_>,
         part: &[u8],
-        collide: bool,
+        how: How,
         (leaf, body): (&mut Vec<u8>, &mut Vec<u8>),
-        batch: &mut Batch,
+        built: &mut Built,
     ) -> Result<Slot, Refusal> {
         let make_id = || self.ulids.next(self.now_ns, &**self.random);
         let context = Context {
@@ -97,10 +138,12 @@ impl Builder<'_> {
             make_id: &make_id,
             ingest: None,
         };
-        let mut event = event::prepare(format(request.format), part, &context).map_err(refusal)?;
-        // events.md rule 9.
-        allow_source(credential, event.source())?;
-        if collide {
+        let mut event = event::prepare(request.format.of_event(), part, &context).map_err(refusal)?;
+        if !how.own {
+            // events.md rule 9.
+            allow_source(credential, event.source())?;
+        }
+        if how.collide {
             event.collide(make_id());
         }
         let mut salt = [0; 16];
@@ -116,7 +159,11 @@ impl Builder<'_> {
         let stamp_at = event.write_leaf(&entry_id, actor.as_deref(), &body_sha256, body_bytes, leaf);
         let (identity, content) = self.vault.dedup_tags(event.source(), event.id(), event.submitted());
         let fresh = event.id_made() == IdMade::Generated;
-        batch.push(leaf, Some(stamp_at), Some(body), Tags { identity, content }, fresh);
+        if let Some((epoch, n)) = event.source_seq() {
+            let (source, epoch) = (event.source().to_owned(), epoch.to_owned());
+            built.numbers.push(Number { at: built.batch.entries.len(), source, epoch, n });
+        }
+        built.batch.push(leaf, Some(stamp_at), Some(body), Tags { identity, content }, fresh);
         Ok(Slot::Queued { entry_id, from_place: event.id_made() == IdMade::FilePlace })
     }
 }
@@ -181,24 +228,4 @@ fn refusal(rejected: Rejected) -> Refusal {
 
 fn place<'a>(place: &'a FilePlace, body: &[u8], part: &[u8]) -> event::FilePlace<'a> {
     event::FilePlace { digest: &place.file, offset: place.offset + event::offset_of(body, part) as u64 }
-}
-
-fn format(format: Format) -> event::Format {
-    match format {
-        Format::Native => event::Format::Native,
-        Format::CloudTrail => event::Format::CloudTrail,
-        Format::OpenBao => event::Format::OpenBao,
-        Format::Syslog => event::Format::Syslog,
-        Format::Text => event::Format::Text,
-    }
-}
-
-fn framing(framing: Framing) -> event::Framing {
-    match framing {
-        Framing::Auto => event::Framing::Auto,
-        Framing::Ndjson => event::Framing::Ndjson,
-        Framing::Array => event::Framing::Array,
-        Framing::Object => event::Framing::Object,
-        Framing::Lines => event::Framing::Lines,
-    }
 }

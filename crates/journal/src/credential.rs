@@ -71,6 +71,20 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// Allows nothing.
+    pub(crate) fn none() -> Credential {
+        Credential {
+            token_id: String::new(),
+            principal: String::new(),
+            bootstrap: false,
+            default_source: String::new(),
+            source_prefixes: Vec::new(),
+            ledgers: Vec::new(),
+            verbs: Vec::new(),
+            quotas: Quotas::default(),
+        }
+    }
+
     /// Whether the verb is granted on the ledger.
     pub fn allows(&self, verb: Verb, ledger: &str) -> bool {
         self.verbs.contains(&verb) && self.ledgers.iter().any(|l| l == "*" || l == ledger)

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ledger::Signed;
 use tlog::TilePath;
@@ -13,7 +14,9 @@ use crate::error::{Error, OpenError};
 use crate::read::{EntryView, Watching};
 use crate::request::{Done, EventResult, Request};
 use crate::scope::Scope;
-use crate::status::{LedgerInfo, NewLedger, Status};
+use crate::state::{Inner, lock};
+use crate::status::{LedgerInfo, LedgerStatus, NewLedger, Status};
+use crate::{open, own, write};
 
 /// What the journal needs from outside. Only server and testkit make these.
 #[derive(Clone)]
@@ -62,23 +65,20 @@ pub struct OpenReport {
 
 /// Handle of an open data folder; clones share it.
 #[derive(Clone)]
-pub struct Journal {}
-
-fn not_built<T>() -> Result<T, Error> {
-    Err(Error::Unavailable("not built yet".into()))
+pub struct Journal {
+    inner: Arc<Inner>,
 }
 
 impl Journal {
     /// Opens or sets up a data folder. Blocking.
     pub fn open(options: Options, doors: Doors) -> Result<(Journal, OpenReport), OpenError> {
-        let _ = (options, doors);
-        Err(OpenError::Unavailable("not built yet".into()))
+        let (inner, report) = open::open(options, doors)?;
+        Ok((Journal { inner }, report))
     }
 
     /// The credential of a token's secret; `None` where unknown or revoked. In memory, constant-time compare.
     pub fn authenticate(&self, secret: &str) -> Option<Arc<Credential>> {
-        let _ = secret;
-        None
+        self.inner.authenticate(secret)
     }
 
     /// Appends the events of a request. `done` runs once, when all are durable or nothing was appended; it may run on
@@ -91,32 +91,28 @@ impl Journal {
         request: &Request<'_>,
         done: Done<Vec<EventResult>>,
     ) {
-        let _ = (credential, ledger, request);
-        done(not_built());
+        write::append(&self.inner, credential, ledger, request, done);
     }
 
     /// Appends the bytes as posted to a raw ledger; answers index and leaf hash.
     pub fn add_raw(&self, credential: &Arc<Credential>, ledger: &str, leaf: &[u8], done: Done<(u64, tlog::Hash)>) {
-        let _ = (credential, ledger, leaf);
-        done(not_built());
+        write::add_raw(&self.inner, credential, ledger, leaf, done);
     }
 
     /// Makes a ledger. Blocking; returned = durable and in `control`.
     pub fn create_ledger(&self, credential: &Arc<Credential>, new: NewLedger) -> Result<LedgerInfo, Error> {
-        let _ = (credential, new);
-        not_built()
+        self.inner.create_ledger(credential, new)
     }
 
     /// Ledgers that the scope may see, by name.
     pub fn list_ledgers(&self, scope: &Scope) -> Vec<LedgerInfo> {
-        let _ = scope;
-        Vec::new()
+        let all = self.inner.all();
+        all.iter().filter(|open| self.inner.visible(scope, &open.name).is_ok()).map(|open| open.info()).collect()
     }
 
     /// One ledger.
     pub fn ledger_info(&self, scope: &Scope, ledger: &str) -> Result<LedgerInfo, Error> {
-        let _ = (scope, ledger);
-        not_built()
+        Ok(self.inner.visible(scope, ledger)?.info())
     }
 
     /// Makes a token; the secret is shown once. Blocking; returned = durable. Needs `Verb::Admin`.
@@ -125,88 +121,83 @@ impl Journal {
         credential: &Arc<Credential>,
         new: NewToken,
     ) -> Result<(Arc<Credential>, Secret), Error> {
-        let _ = (credential, new);
-        not_built()
+        self.inner.create_token(credential, new)
     }
 
     /// Revokes a token for ever. Blocking; returned = durable. Needs `Verb::Admin`.
     pub fn revoke_token(&self, credential: &Arc<Credential>, token_id: &str) -> Result<(), Error> {
-        let _ = (credential, token_id);
-        not_built()
+        self.inner.revoke_token(credential, token_id)
     }
 
     /// All tokens, oldest first. Needs `Verb::Admin`.
     pub fn list_tokens(&self, credential: &Arc<Credential>) -> Result<Vec<TokenInfo>, Error> {
-        let _ = credential;
-        not_built()
+        self.inner.list_tokens(credential)
     }
 
     /// Opens a stopped folder, makes a new admin token, leaves an entry, closes. Blocking.
     pub fn reset_admin_token(options: Options, doors: Doors) -> Result<(Secret, Vec<String>), OpenError> {
-        let _ = (options, doors);
-        Err(OpenError::Unavailable("not built yet".into()))
+        let (inner, report) = open::open(options, doors)?;
+        let secret = match report.bootstrap {
+            // The folder had no token at all: this one is as good.
+            Some(secret) => Ok(secret),
+            None => open::admin_token(&inner, false),
+        };
+        let closed = open::close(&inner);
+        let secret = secret?;
+        closed.map_err(|e| OpenError::Unavailable(e.to_string()))?;
+        Ok((secret, report.notes))
     }
 
     /// Whether this use of an admin token ends the life of `bootstrap.token`: call after `authenticate`; `true` is
     /// answered once, remove the file then.
     pub fn ends_bootstrap(&self, credential: &Credential) -> bool {
-        let _ = credential;
-        false
+        self.inner.ends_bootstrap(credential)
     }
 
     /// One entry; its body only with `Verb::ReadBodies`. Blocking on the disk.
     pub fn entry(&self, scope: &Scope, ledger: &str, index: u64) -> Result<EntryView, Error> {
-        let _ = (scope, ledger, index);
-        not_built()
+        self.inner.view_entry(scope, ledger, index)
     }
 
     /// Entries of a range, cut at the ledger's page size (at least one). Blocking on the disk.
     pub fn entries(&self, scope: &Scope, ledger: &str, range: Range<u64>) -> Result<Vec<EntryView>, Error> {
-        let _ = (scope, ledger, range);
-        not_built()
+        self.inner.view_entries(scope, ledger, range)
     }
 
     /// Hash tile of the published tree (`Resource::Tile`), or bodies (`Resource::Bodies`, needs `Verb::ReadBodies`), or
     /// an entry bundle, not compressed (`Resource::Entries`).
     pub fn tile(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
-        let _ = (scope, ledger, path);
-        not_built()
+        self.inner.view_tile(scope, ledger, path)
     }
 
     /// An entry bundle as one gzip member, as stored.
     pub fn bundle_gzip(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
-        let _ = (scope, ledger, path);
-        not_built()
+        self.inner.view_bundle_gzip(scope, ledger, path)
     }
 
     /// The last shown checkpoint.
     pub fn checkpoint(&self, scope: &Scope, ledger: &str) -> Result<Arc<Signed>, Error> {
-        let _ = (scope, ledger);
-        not_built()
+        Ok(self.inner.readable(scope, ledger)?.ledger.checkpoint())
     }
 
     /// The key notes of a ledger, `proofbook-key/v1`, as the file `keys` holds them.
     pub fn keys(&self, scope: &Scope, ledger: &str) -> Result<String, Error> {
-        let _ = (scope, ledger);
-        not_built()
+        Ok(self.inner.readable(scope, ledger)?.keys.clone())
     }
 
     /// `.tlog-proof` text of an entry under the last shown checkpoint.
     pub fn proof(&self, scope: &Scope, ledger: &str, index: u64) -> Result<String, Error> {
-        let _ = (scope, ledger, index);
-        not_built()
+        self.inner.proof_text(scope, ledger, index)
     }
 
     /// Consistency proof between two published sizes.
     pub fn consistency(&self, scope: &Scope, ledger: &str, from: u64, to: u64) -> Result<Vec<tlog::Hash>, Error> {
-        let _ = (scope, ledger, from, to);
-        not_built()
+        Ok(self.inner.readable(scope, ledger)?.ledger.consistency(from, to)?)
     }
 
     /// Calls back once a checkpoint covers `size` entries.
     pub fn wait_published(&self, scope: &Scope, ledger: &str, size: u64, done: Done<Arc<Signed>>) {
-        let _ = (scope, ledger, size);
-        done(not_built());
+        self.inner.when_published(scope, ledger, size, done);
     }
 
     /// Calls `watch` with the committed size after each commit, until the result is dropped. Must not block.
@@ -216,34 +207,45 @@ impl Journal {
         ledger: &str,
         watch: Box<dyn Fn(u64) + Send + Sync>,
     ) -> Result<Watching, Error> {
-        let _ = (scope, ledger, watch);
-        not_built()
+        Ok(Watching { _subscription: self.inner.readable(scope, ledger)?.ledger.subscribe(watch) })
     }
 
     /// Leaves an entry in `access`; let the answer leave only after `done(Ok(index))`.
     pub fn record_access(&self, credential: &Arc<Credential>, access: &Access, done: Done<u64>) {
-        let _ = (credential, access);
-        done(not_built());
+        self.inner.submit_access(&self.inner.access_event(credential, access), done);
     }
 
     /// Leaves an entry in `access` about a denial; `None` where nobody was authenticated.
     pub fn record_denial(&self, credential: Option<&Arc<Credential>>, denial: &Denial, done: Done<u64>) {
-        let _ = (credential, denial);
-        done(not_built());
+        self.inner.submit_access(&own::denial_event(credential.map(|c| &**c), denial), done);
     }
 
     /// Figures of every ledger. For callers that may see status.
     pub fn status(&self) -> Status {
-        Status { ledgers: Vec::new(), tokens: 0 }
+        let of = |open: &crate::state::OpenLedger| {
+            let shown = lock(&open.gaps);
+            LedgerStatus {
+                info: open.info(),
+                log: open.ledger.status(),
+                gaps: shown.first.clone(),
+                gaps_open: shown.open,
+            }
+        };
+        let ledgers = self.inner.all().iter().map(|open| of(open)).collect();
+        let tokens = self.inner.with_control(|control| control.secrets.len() as u64);
+        Status { ledgers, tokens }
     }
 
     /// Drains, leaves a stop entry, signs a checkpoint over everything. Blocking; a second call is a no-op.
     pub fn close(&self) -> Result<(), Error> {
-        Ok(())
+        if self.inner.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        open::close(&self.inner)
     }
 
     /// The data folder.
     pub fn data(&self) -> &Path {
-        Path::new("")
+        &self.inner.data
     }
 }

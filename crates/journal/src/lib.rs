@@ -6,17 +6,26 @@
 #![expect(clippy::result_large_err, reason = "refusals carry text for people and are cold")]
 
 mod access;
+mod admin;
 pub mod append;
 mod credential;
 mod error;
 pub mod fold;
+mod follow;
 mod journal;
 pub mod limits;
+mod open;
+mod own;
 mod read;
+mod reads;
 mod request;
 pub mod rules;
 mod scope;
+mod settle;
+mod state;
 mod status;
+mod views;
+mod write;
 
 pub use access::{Access, Denial};
 pub use credential::{Credential, NewToken, Quotas, Secret, TokenInfo, Verb};

@@ -24,3 +24,11 @@ pub const PREFIXES_MAX: usize = 64;
 pub const TOKEN_LEDGERS_MAX: usize = 256;
 /// Conflicts of one request that become entries one by one; the rest of the request is counted in the last.
 pub const CONFLICT_ENTRIES_MAX: usize = 100;
+/// Most messages that wait for the follower; beyond it the follower reads the log instead.
+pub const FOLLOW_QUEUE_MAX: usize = 1_024;
+/// Most gap entries of one ledger that are appended at once.
+pub const GAP_COMMANDS_MAX: usize = 256;
+/// Most open gaps of one ledger that status lists; all are counted.
+pub const GAPS_SHOWN_MAX: usize = 100;
+/// Largest snapshot that is read: bounds memory at the start.
+pub const SNAPSHOT_BYTES_MAX: u64 = 256 << 20;

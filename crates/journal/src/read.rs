@@ -48,4 +48,6 @@ pub struct EntryView {
 }
 
 /// Ends a watch when dropped.
-pub struct Watching(pub(crate) ledger::Subscription);
+pub struct Watching {
+    pub(crate) _subscription: ledger::Subscription,
+}

@@ -22,6 +22,18 @@ pub enum Format {
     Text,
 }
 
+impl Format {
+    pub(crate) fn of_event(self) -> event::Format {
+        match self {
+            Format::Native => event::Format::Native,
+            Format::CloudTrail => event::Format::CloudTrail,
+            Format::OpenBao => event::Format::OpenBao,
+            Format::Syslog => event::Format::Syslog,
+            Format::Text => event::Format::Text,
+        }
+    }
+}
+
 /// How events are told apart within one body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
@@ -36,6 +48,18 @@ pub enum Framing {
     Object,
     /// Physical lines.
     Lines,
+}
+
+impl Framing {
+    pub(crate) fn of_event(self) -> event::Framing {
+        match self {
+            Framing::Auto => event::Framing::Auto,
+            Framing::Ndjson => event::Framing::Ndjson,
+            Framing::Array => event::Framing::Array,
+            Framing::Object => event::Framing::Object,
+            Framing::Lines => event::Framing::Lines,
+        }
+    }
 }
 
 /// Where in a file the request's bytes begin, for records without an id of their own.

@@ -28,7 +28,7 @@ pub fn allow_source(credential: &Credential, source: &str) -> Result<(), Refusal
 }
 
 /// URN scheme and namespace are compared without regard to case (RFC 8141, section 3.1), so none slips through.
-fn is_reserved(source: &str) -> bool {
+pub(crate) fn is_reserved(source: &str) -> bool {
     source.get(..RESERVED_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 

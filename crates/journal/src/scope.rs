@@ -63,4 +63,24 @@ impl Scope {
     pub fn allows(&self, verb: Verb, ledger: &str) -> bool {
         self.verbs.contains(&verb) && (self.every_ledger || self.ledgers.iter().any(|l| l == ledger))
     }
+
+    /// Whether some entries of its ledgers are outside of it.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        self.actions.is_some() || self.time.is_some() || self.classes.is_some()
+    }
+
+    /// Whether the entry with this leaf is within actions, time and classes. What cannot be read is outside.
+    pub(crate) fn covers(&self, leaf: &[u8]) -> bool {
+        if !self.is_narrowed() {
+            return true;
+        }
+        let Some(leaf) = event::parse_leaf(leaf) else { return false };
+        let action = self.actions.as_ref().is_none_or(|all| all.iter().any(|p| leaf.action.starts_with(p.as_str())));
+        let class = self.classes.as_ref().is_none_or(|all| all.iter().any(|c| c == leaf.category));
+        let time = self
+            .time
+            .as_ref()
+            .is_none_or(|range| event::nanoseconds(leaf.received_at).is_some_and(|received| range.contains(&received)));
+        action && class && time
+    }
 }

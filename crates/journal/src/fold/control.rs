@@ -86,7 +86,8 @@ pub struct Token {
 }
 
 impl Token {
-    fn credential(&self) -> Credential {
+    /// What the token may do, as callers see it.
+    pub fn credential(&self) -> Credential {
         Credential {
             token_id: self.token_id.clone(),
             principal: self.principal.clone(),

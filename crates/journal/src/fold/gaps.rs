@@ -107,6 +107,8 @@ impl Gaps {
     pub fn gap_recorded(&mut self, counter: &Counter, first: u64, last: u64) {
         let Some(stream) = self.stream(counter) else { return };
         let Some(at) = stream.gaps.iter().position(|g| !g.recorded && g.first <= first && last <= g.last) else {
+            // All of it arrived while the entry was on its way: it still needs the entry that closes it.
+            stream.gaps.push(Gap { first, last, since_ns: 0, recorded: true, missing: Vec::new() });
             return;
         };
         let gap = stream.gaps.remove(at);

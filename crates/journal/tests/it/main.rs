@@ -1,9 +1,12 @@
 //! Room tests of the journal.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::result_large_err, reason = "tests")]
 
 mod append;
 mod control;
 mod gaps;
+mod rig;
 mod rules;
+mod running;
+mod setting_up;
 mod snapshot;
