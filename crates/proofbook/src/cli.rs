@@ -37,6 +37,8 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the server.
+    Up(Up),
     /// Append events from files or standard input.
     Ingest(Ingest),
     /// Show entries as they are committed.
@@ -64,6 +66,54 @@ pub(crate) enum Command {
         /// Shell to write for.
         shell: clap_complete::Shell,
     },
+}
+
+/// A data folder and the pin that guards it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataFlags {
+    /// Data folder; made where it is missing.
+    #[arg(long, env = "PROOFBOOK_DATA", default_value = "proofbook-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Pin file, outside of the data folder. Default: a file in the user's state folder.
+    #[arg(long, env = "PROOFBOOK_PIN", value_name = "FILE")]
+    pub(crate) pin: Option<PathBuf>,
+    /// Start although no pin knows this folder (a restored copy, another machine); leaves an entry.
+    #[arg(long)]
+    pub(crate) accept_first_start: bool,
+}
+
+/// How log lines are written to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `proofbook up`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) data: DataFlags,
+    /// Address and port; port 0 takes a free one. Beyond loopback TLS is needed.
+    #[arg(long, env = "PROOFBOOK_LISTEN", default_value = "127.0.0.1:8440", value_name = "ADDR:PORT")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The address that clients use; its host is fixed in the origin of ledgers created from now on.
+    #[arg(long, env = "PROOFBOOK_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Certificate chain, PEM; taken up again when the file changes.
+    #[arg(long, env = "PROOFBOOK_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key, PEM.
+    #[arg(long, env = "PROOFBOOK_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front of this server ends TLS: listen beyond loopback without it.
+    #[arg(long)]
+    pub(crate) behind_tls_proxy: bool,
+    /// Form of the log on standard error (RUST_LOG chooses what is logged).
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 /// How the bytes of a file are read.
@@ -226,7 +276,7 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         public_leaves: bool,
         /// Retention profile, recorded at creation.
-        #[arg(long, default_value = "forever", value_name = "PROFILE")]
+        #[arg(long, default_value = "none", value_name = "PROFILE")]
         retention: String,
     },
     /// List ledgers.
@@ -306,4 +356,6 @@ pub(crate) enum TokenCommand {
         /// Its id, as `list` prints it.
         id: String,
     },
+    /// Make a new admin token while the server is stopped, for those who lost theirs; leaves an entry.
+    Reset(DataFlags),
 }

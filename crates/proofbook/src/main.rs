@@ -7,6 +7,7 @@ mod cmd;
 mod judge;
 mod known;
 mod output;
+mod serving;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match &cli.command {
+        Command::Up(flags) => cmd::up::run(global, flags),
         Command::Ingest(flags) => cmd::ingest::run(global, flags),
         Command::Tail(flags) => cmd::read::tail(global, flags),
         Command::Get(flags) => cmd::read::get(global, flags),

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use journal::{Doors, Journal, OpenError, OpenReport, Options, Secret};
+pub use journal::OpenError;
+use journal::{Doors, Journal, OpenReport, Options, Secret};
 
 use crate::config::Config;
 

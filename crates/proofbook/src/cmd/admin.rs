@@ -1,11 +1,11 @@
 //! `proofbook status`, `ledger ...`, `token ...`: the server's own affairs, as tables or JSON.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::cli::{Global, LedgerCommand, TokenCommand, TokenCreate};
+use crate::cli::{DataFlags, Global, LedgerCommand, TokenCommand, TokenCreate};
 use crate::client::Client;
-use crate::{Exit, output};
+use crate::{Exit, output, serving};
 
 fn text(value: &Value, name: &str) -> String {
     match value.get(name) {
@@ -104,6 +104,7 @@ fn show(global: &Global, info: &Value) {
 pub(crate) fn token(global: &Global, command: &TokenCommand) -> Result<Exit> {
     match command {
         TokenCommand::Create(flags) => create(global, flags)?,
+        TokenCommand::Reset(flags) => reset(global, flags)?,
         TokenCommand::List => {
             let answer = Client::new(global)?.get_json("/v1/tokens")?;
             if global.json {
@@ -131,6 +132,24 @@ pub(crate) fn token(global: &Global, command: &TokenCommand) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// A new admin token for a folder whose server is stopped.
+fn reset(global: &Global, flags: &DataFlags) -> Result<()> {
+    if !flags.data.join("FORMAT").exists() {
+        bail!("{} is no data folder\nhint: --data DIR names it", output::safe(&flags.data.display().to_string()));
+    }
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = serving::settings(flags, listen)?.resolve()?;
+    let (secret, notes) = server::real::reset_admin_token(&config).map_err(serving::explained)?;
+    if global.json {
+        output::json(&json!({"token": secret.expose(), "notes": notes}));
+        return Ok(());
+    }
+    notes.iter().for_each(|note| output::note(&output::safe(note)));
+    output::line(secret.expose());
+    output::note("a new admin token, shown once; the entry about it is in the ledger control");
+    Ok(())
 }
 
 fn create(global: &Global, flags: &TokenCreate) -> Result<()> {

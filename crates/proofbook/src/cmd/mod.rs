@@ -5,4 +5,5 @@ pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod pieces;
 pub(crate) mod read;
+pub(crate) mod up;
 pub(crate) mod verify;
