@@ -123,6 +123,7 @@ impl Publisher {
             ready
         };
         ready.into_iter().for_each(|(_, done)| done(Ok(Arc::clone(&signed))));
+        shared.wake_sealer();
         Ok(signed)
     }
 

@@ -66,8 +66,8 @@ pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Re
     if !removed.is_empty() {
         recovered.notes.push(format!("an unfinished sealed set is removed: {}", removed.join(", ")));
     }
-    let (segment, offset) = match state.last.take() {
-        Some(last) if last.stop.is_none() => (last.file, last.end),
+    let (segment, offset, begun_at) = match state.last.take() {
+        Some(last) if last.stop.is_none() => (last.file, last.end, last.begun_at),
         last => {
             // A torn tail stays where it is; the new segment's header explains it.
             if let Some(last) = &last {
@@ -90,12 +90,12 @@ pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Re
             let made = Arc::new(segment::create(&*setup.disk, &setup.wal, &header)?);
             let offset = SEGMENT_HEADER_BYTES as u64;
             state.tail.push_segment(Arc::clone(&made), header.size, offset);
-            (made, offset)
+            (made, offset, None)
         }
     };
     let Walk { chain, received_at, .. } = state.walk.clone();
     let store = Store::new(state.tail, state.sealed, Arc::clone(&setup.body_digest));
-    let start = Start { frontier, chain, received_at, segment, offset, store };
+    let start = Start { frontier, chain, received_at, segment, offset, begun_at, store };
     Ok((Writer::new(setup.clone(), start), recovered, state.walk))
 }
 
@@ -139,9 +139,14 @@ struct Last {
     end: u64,
     /// Bytes in the file.
     bytes: u64,
+    /// When its first entry was received.
+    begun_at: Option<u64>,
     /// What stopped the walk before the end of the file.
-    stop: Option<(u64, &'static str)>,
+    stop: Option<Stop>,
 }
+
+/// First entry that is not there, and why.
+type Stop = (u64, &'static str);
 
 struct State {
     checks: Checks,
@@ -215,8 +220,8 @@ impl State {
         let bytes = file.file.len().map_err(io("stat"))?;
         let file = Arc::new(file);
         self.tail.push_segment(Arc::clone(&file), header.size, SEGMENT_HEADER_BYTES as u64);
-        let (end, stop) = self.blocks(setup, &*file.file, bytes).map_err(io("read"))?;
-        self.last = Some(Last { file, end, bytes, stop });
+        let (end, begun_at, stop) = self.blocks(setup, &*file.file, bytes).map_err(io("read"))?;
+        self.last = Some(Last { file, end, bytes, begun_at, stop });
         Ok(())
     }
 
@@ -249,8 +254,9 @@ impl State {
         setup: &Setup,
         file: &dyn DiskFile,
         bytes: u64,
-    ) -> std::io::Result<(u64, Option<(u64, &'static str)>)> {
+    ) -> std::io::Result<(u64, Option<u64>, Option<Stop>)> {
         let mut taken = Taken::default();
+        let mut begun_at = None;
         let mut offset = SEGMENT_HEADER_BYTES as u64;
         loop {
             match self.walk.step(&self.checks, &setup.config, file, offset, bytes, &mut taken)? {
@@ -260,9 +266,10 @@ impl State {
                     let below = usize::try_from(self.sealed.end() - self.joint.size()).unwrap_or(usize::MAX);
                     hashes.iter().take(below).for_each(|hash| self.joint.push(*hash));
                     offset = next;
+                    begun_at.get_or_insert(self.walk.received_at);
                 }
-                Step::End => return Ok((offset, None)),
-                Step::Fails { index, what } => return Ok((offset, Some((index, what)))),
+                Step::End => return Ok((offset, begun_at, None)),
+                Step::Fails { index, what } => return Ok((offset, begun_at, Some((index, what)))),
             }
         }
     }

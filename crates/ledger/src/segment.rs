@@ -17,7 +17,7 @@ use crate::frame::{
     chain_after, sha256,
 };
 use crate::second::{self, SecondTree};
-use crate::types::{BodyDigest, Kind};
+use crate::types::{BodyDigest, Kind, Tags};
 
 /// An open segment.
 pub(crate) struct SegmentFile {
@@ -90,6 +90,23 @@ pub(crate) struct Taken {
     pub(crate) payload_at: u64,
     /// Table, payload and commit record as read; kept for its memory.
     bytes: Vec<u8>,
+}
+
+impl Taken {
+    /// Index, leaf, body and tags of each entry, as read from the disk.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, &[u8], Option<&[u8]>, Tags)> {
+        let mut rest = self.bytes.get(self.rows.len() * ROW_BYTES..).unwrap_or_default();
+        let mut cut = move |bytes: u32| {
+            // The step has checked that the rows add up to the payload.
+            let (part, after) = rest.split_at_checked(bytes as usize).unwrap_or_default();
+            rest = after;
+            part
+        };
+        self.rows.iter().zip(self.first..).map(move |(row, index)| {
+            let leaf = cut(row.leaf_bytes);
+            (index, leaf, row.body_bytes.map(&mut cut), row.tags)
+        })
+    }
 }
 
 /// What a step found at an offset.

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::limits;
 use crate::pin::Pin;
 use crate::publish::{Publisher, percentiles};
 use crate::recover::{Known, recover_walk};
+use crate::sealer::{SealError, Sealer, Sealing};
 use crate::segment::{Checks, Taken};
 use crate::shared::{Pending, Shared, lock};
 use crate::types::{
@@ -32,6 +33,11 @@ use crate::writer::{Setup, check_batch};
 
 /// How long an idle sequencer sleeps before it looks whether its segment is old.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// The sealer tries again after this long at first, and twice as long each time.
+const SEAL_AGAIN: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts: a full disk that was cleared is noticed within it.
+const SEAL_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// What a ledger needs from outside.
 #[derive(Clone)]
@@ -80,7 +86,9 @@ pub struct Ledger {
 struct Threads {
     writer: JoinHandle<()>,
     publisher: JoinHandle<Publisher>,
-    stop: Arc<std::sync::atomic::AtomicBool>,
+    sealer: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+    stop_sealer: Arc<AtomicBool>,
 }
 
 /// Ends a watch when dropped.
@@ -103,8 +111,10 @@ impl Ledger {
         publisher.watch_disk();
         let io = |source| OpenError::Io { call: "start", path: place.data.clone(), source };
         publisher.publish().map_err(|reason| io(std::io::Error::other(reason)))?;
-        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let sealer = writer.sealer();
+        let stop_sealer = sealer.stop();
         let name = |what: &str| std::thread::Builder::new().name(what.to_owned());
         let publisher = name("publisher").spawn(move || run_publisher(publisher, &stopped)).map_err(io)?;
         let writer = name("sequencer")
@@ -113,7 +123,13 @@ impl Ledger {
                 move || run_writer(&shared, writer)
             })
             .map_err(io)?;
-        let threads = Arc::new(Mutex::new(Some(Threads { writer, publisher, stop })));
+        let sealer = name("sealer")
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || run_sealer(&shared, sealer)
+            })
+            .map_err(io)?;
+        let threads = Arc::new(Mutex::new(Some(Threads { writer, publisher, sealer, stop, stop_sealer })));
         Ok((Ledger { shared, threads }, report))
     }
 
@@ -225,6 +241,7 @@ impl Ledger {
             let shown = shared.shown();
             (shown.signed.size, shown.at)
         };
+        let sealing = shared.sealing().clone();
         Status {
             size: self.size(),
             published_size,
@@ -232,9 +249,9 @@ impl Ledger {
             sealed_size: shared.store.sealed().end(),
             backlog_bytes: shared.backlog.load(Ordering::Relaxed),
             queue_bytes: shared.queue_bytes(),
-            immutable: false,
+            immutable: sealing.immutable,
             poisoned: shared.poisoned().cloned(),
-            sealer_waits: None,
+            sealer_waits: sealing.waits,
             verification: Verification::NotRun,
             blocks: shared.blocks.load(Ordering::Relaxed),
             bytes_written: shared.bytes_written.load(Ordering::Relaxed),
@@ -248,12 +265,16 @@ impl Ledger {
     pub fn close(&self) -> Result<(), AppendError> {
         let Some(threads) = lock(&self.threads).take() else { return Ok(()) };
         self.shared.close_queue();
+        threads.stop_sealer.store(true, Ordering::Release);
+        self.shared.wake_sealer();
         let failed = |what: &str| AppendError::Poisoned(format!("the {what} panicked"));
         let written = threads.writer.join().map_err(|_| failed("writer"));
         threads.stop.store(true, Ordering::Release);
         self.shared.wake_publisher();
         let publisher = threads.publisher.join().map_err(|_| failed("publisher"));
+        let sealed = threads.sealer.join().map_err(|_| failed("sealer"));
         written?;
+        sealed?;
         publisher?.publish().map_err(AppendError::Poisoned)?;
         let waiters = std::mem::take(&mut self.shared.shown().waiters);
         waiters.into_iter().for_each(|(_, done)| done(Err(AppendError::Closing)));
@@ -262,20 +283,50 @@ impl Ledger {
 }
 
 fn run_writer(shared: &Shared, mut writer: Writer) {
-    let _guard = Guard(shared);
+    let _guard = Guard(shared, "writer");
     while let Some(group) = shared.take(IDLE) {
-        if group.is_empty() {
-            continue;
-        }
+        let wrote = !group.is_empty();
         // Any other error refused the group as a whole: nothing was written, the next group may fit.
-        if let Err(AppendError::Poisoned(reason)) = commit_group(shared, &mut writer, group) {
-            return shared.poison(reason);
+        let committed = if wrote { commit_group(shared, &mut writer, group) } else { Ok(()) };
+        for result in [committed, writer.tick()] {
+            if let Err(AppendError::Poisoned(reason)) = result {
+                return shared.poison(reason);
+            }
         }
-        shared.wake_publisher();
+        if wrote {
+            shared.wake_publisher();
+        }
     }
 }
 
-fn run_publisher(mut publisher: Publisher, stop: &std::sync::atomic::AtomicBool) -> Publisher {
+fn run_sealer(shared: &Shared, mut sealer: Sealer) {
+    let _guard = Guard(shared, "sealer");
+    let stop = sealer.stop();
+    let mut pause = SEAL_AGAIN;
+    while !stop.load(Ordering::Acquire) && shared.poisoned().is_none() {
+        let published = shared.shown().signed.size;
+        let result = sealer.step(published);
+        shared.sealing().immutable = sealer.immutable();
+        match result {
+            Ok(done) => {
+                shared.sealing().waits = None;
+                pause = SEAL_AGAIN;
+                if done == Sealing::Idle {
+                    shared.sleep_sealer(IDLE);
+                }
+            }
+            // The disk may come back; the segments hold everything meanwhile, and a full backlog answers `Busy`.
+            Err(SealError::Waits(why)) => {
+                shared.sealing().waits = Some(why);
+                shared.rest(pause, &stop);
+                pause = (pause * 2).min(SEAL_AGAIN_MAX);
+            }
+            Err(SealError::Damage(why)) => shared.poison(why),
+        }
+    }
+}
+
+fn run_publisher(mut publisher: Publisher, stop: &AtomicBool) -> Publisher {
     let shared = Arc::clone(&publisher.shared);
     while !stop.load(Ordering::Acquire) && shared.poisoned().is_none() {
         publisher.watch_disk();
@@ -340,13 +391,13 @@ fn recover_ledger(
     Ok((shared, writer, publisher, report))
 }
 
-/// A panic in the sequencer poisons its ledger.
-struct Guard<'a>(&'a Shared);
+/// A panic in the sequencer or sealer poisons its ledger.
+struct Guard<'a>(&'a Shared, &'static str);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.poison("the writer panicked".to_owned());
+            self.0.poison(format!("the {} panicked", self.1));
         }
     }
 }

@@ -76,6 +76,17 @@ pub(crate) struct Shared {
     pub(crate) blocks: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) syncs: Mutex<VecDeque<u64>>,
+    sealing: Mutex<Sealing>,
+    seal: Condvar,
+}
+
+/// What the sealer's thread shows of itself.
+#[derive(Clone, Default)]
+pub(crate) struct Sealing {
+    /// Why it waits before it tries again.
+    pub(crate) waits: Option<String>,
+    /// All sealed leaf and tile files are immutable.
+    pub(crate) immutable: bool,
 }
 
 /// A lock whose holder panicked: the writer is poisoned by its own guard, readers may go on.
@@ -106,6 +117,8 @@ impl Shared {
             blocks: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             syncs: Mutex::default(),
+            sealing: Mutex::default(),
+            seal: Condvar::new(),
         }
     }
 
@@ -135,6 +148,7 @@ impl Shared {
         waiters.into_iter().for_each(|(_, done)| done(Err(why())));
         self.arrived.notify_all();
         self.publish.notify_all();
+        self.seal.notify_all();
     }
 
     pub(crate) fn push(&self, pending: Pending) {
@@ -206,5 +220,28 @@ impl Shared {
     pub(crate) fn sleep_publisher(&self, wait: Duration) {
         let shown = self.shown();
         drop(self.publish.wait_timeout(shown, wait).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn sealing(&self) -> MutexGuard<'_, Sealing> {
+        lock(&self.sealing)
+    }
+
+    pub(crate) fn wake_sealer(&self) {
+        // Under the lock: a sealer that is about to sleep has either seen the news or hears this.
+        let _held = self.sealing();
+        self.seal.notify_all();
+    }
+
+    /// Sleeps until a checkpoint was shown or a segment closed, or the time is over.
+    pub(crate) fn sleep_sealer(&self, wait: Duration) {
+        let sealing = self.sealing();
+        drop(self.seal.wait_timeout(sealing, wait).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Sleeps the whole time, checkpoints or not, unless told to stop.
+    pub(crate) fn rest(&self, wait: Duration, stop: &AtomicBool) {
+        let sealing = self.sealing();
+        let on = |_: &mut Sealing| !stop.load(Ordering::Acquire) && self.poison.get().is_none();
+        drop(self.seal.wait_timeout_while(sealing, wait, on).unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -54,6 +54,11 @@ impl Store {
         Arc::clone(&self.sealed.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Shows one more set. The tail may be released up to its end from now on.
+    pub(crate) fn take_up(&self, sets: SealedSets) {
+        *self.sealed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sets);
+    }
+
     /// The digest that a leaf names for its body.
     pub(crate) fn body_digest(&self) -> &BodyDigest {
         &self.body_digest

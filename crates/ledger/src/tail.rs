@@ -145,9 +145,8 @@ impl Tail {
         self.backlog.store(self.segments.iter().map(|s| s.end_offset).sum(), Ordering::Relaxed);
     }
 
-    #[expect(dead_code, reason = "the sealer's release; there is no sealer yet")]
-    /// Forgets entries below `below` (whole bundles) and the closed segments that end there; returns those.
-    pub(crate) fn release(&mut self, below: u64) -> Vec<Segment> {
+    /// Forgets entries below `below` (whole bundles) and the closed segments that end there.
+    pub(crate) fn release(&mut self, below: u64) {
         let count = usize::try_from(below.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.hashes.len());
         self.hashes.drain(..count);
         self.roots.drain(..(count / BUNDLE).min(self.roots.len()));
@@ -166,12 +165,10 @@ impl Tail {
         self.spots.shrink_to(self.spots.len() * 2);
         self.tags.shrink_to(self.tags.len() * 2);
         self.by_identity.shrink_to(self.by_identity.len() * 2);
-        let mut released = Vec::new();
         while self.segments.front().is_some_and(|s| s.closed && s.end <= self.base) {
-            released.extend(self.segments.pop_front());
+            self.segments.pop_front();
         }
         self.count();
-        released
     }
 
     /// First entry held here.
@@ -303,7 +300,6 @@ impl Tail {
 }
 
 /// The whole bundles that end at or below a size.
-#[expect(dead_code, reason = "the sealer's; there is no sealer yet")]
 pub(crate) fn whole_bundles(size: u64) -> u64 {
     size - size % BUNDLE as u64
 }

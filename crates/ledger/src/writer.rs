@@ -17,9 +17,10 @@ use crate::frame::{BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest
 use crate::frame::{chain_after, sha256};
 use crate::limits::LEAF_BYTES_MAX;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, BODY_BYTES_MAX};
+use crate::sealer::Sealer;
 use crate::segment::{self, SegmentFile};
 use crate::store::Store;
-use crate::tail::Tail;
+use crate::tail::{Tail, whole_bundles};
 use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Outcome, STAMP_BYTES, Stamp, Tags};
 
 /// What a writer needs from outside.
@@ -100,6 +101,8 @@ pub struct Writer {
     received_at: u64,
     segment: Arc<SegmentFile>,
     offset: u64,
+    /// When the first entry of this segment was received.
+    begun_at: Option<u64>,
     store: Store,
     poisoned: Option<String>,
 }
@@ -111,6 +114,7 @@ pub(crate) struct Start {
     pub(crate) received_at: u64,
     pub(crate) segment: Arc<SegmentFile>,
     pub(crate) offset: u64,
+    pub(crate) begun_at: Option<u64>,
     pub(crate) store: Store,
 }
 
@@ -130,13 +134,18 @@ struct Block {
 
 impl Writer {
     pub(crate) fn new(setup: Setup, start: Start) -> Writer {
-        let Start { frontier, chain, received_at, segment, offset, store } = start;
-        Writer { setup, frontier, chain, received_at, segment, offset, store, poisoned: None }
+        let Start { frontier, chain, received_at, segment, offset, begun_at, store } = start;
+        Writer { setup, frontier, chain, received_at, segment, offset, begun_at, store, poisoned: None }
     }
 
     /// The stored log, shared with readers, publisher and sealer.
     pub(crate) fn store(&self) -> Store {
         self.store.clone()
+    }
+
+    /// The sealer that belongs to this writer; there must be no second one.
+    pub fn sealer(&self) -> Sealer {
+        Sealer::new(&self.setup, self.store())
     }
 
     /// Segment number and offset at which the next block begins.
@@ -191,6 +200,30 @@ impl Writer {
         self.apply(block);
         self.poisoned = None;
         Ok(self.answers(outcomes, self.received_at))
+    }
+
+    /// Closes the segment if it is full, or old and worth sealing, so that the sealer can have it; for the writer's
+    /// idle moments.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub fn tick(&mut self) -> Result<(), AppendError> {
+        if let Some(why) = &self.poisoned {
+            return Err(AppendError::Poisoned(why.clone()));
+        }
+        let Some(begun_at) = self.begun_at else { return Ok(()) };
+        let config = &self.setup.config;
+        let age = (self.setup.clock)().saturating_sub(begun_at) / 1_000_000;
+        // Less than a whole bundle cannot be sealed: a segment an hour would be an open file an hour for nothing.
+        let old = age >= config.segment_age_ms && whole_bundles(self.size()) > self.tail().base();
+        if self.offset < config.segment_bytes && !old {
+            return Ok(());
+        }
+        self.roll().map_err(|e| {
+            let why = format!("a new segment: {e}");
+            self.poisoned = Some(why.clone());
+            AppendError::Poisoned(why)
+        })
     }
 
     fn admit(&self, batches: &[Batch]) -> Result<(), AppendError> {
@@ -338,6 +371,7 @@ impl Writer {
         let made = segment::create(&*self.setup.disk, &self.setup.wal, &header)?;
         self.segment = Arc::new(made);
         self.offset = crate::frame::SEGMENT_HEADER_BYTES as u64;
+        self.begun_at = None;
         let (size, offset) = (self.size(), self.offset);
         self.store.tail_mut().push_segment(Arc::clone(&self.segment), size, offset);
         Ok(())
@@ -353,6 +387,7 @@ impl Writer {
         self.frontier = block.frontier;
         self.chain = block.chain;
         self.received_at = block.received_at;
+        self.begun_at.get_or_insert(block.received_at);
     }
 
     fn answers(&self, outcomes: Vec<Vec<Outcome>>, received_at: u64) -> Vec<Committed> {

@@ -125,8 +125,13 @@ impl SealedSets {
         self.firsts.push(manifest.first);
         self.frontier = manifest.frontier.clone();
         self.last_digest = sha256(&[manifest.to_text().as_bytes()]);
-        let set = |extension| self.disk.set_immutable(&self.dir.join(file_name(manifest.first, extension))).is_ok();
-        immutable && set("leaves") && set("tiles")
+        immutable && self.make_immutable(manifest.first).is_ok()
+    }
+
+    /// Gives the leaf and tile files of a set the immutable attribute; those that have it keep it.
+    pub fn make_immutable(&self, first: u64) -> io::Result<()> {
+        let set = |extension| self.disk.set_immutable(&self.dir.join(file_name(first, extension)));
+        set("leaves").and_then(|()| set("tiles"))
     }
 
     /// Entries below this are sealed.

@@ -6,6 +6,8 @@ mod duplicates;
 mod power;
 mod rig;
 mod sealed;
+mod sealer;
+mod sealing;
 mod write_path;
 
 use std::path::{Path, PathBuf};

@@ -29,7 +29,10 @@ impl Signer for Plain {
 }
 
 pub(crate) struct Rig {
-    pub(crate) dir: tempfile::TempDir,
+    /// Kept for its drop; the simulated disk has none.
+    _dir: Option<tempfile::TempDir>,
+    root: PathBuf,
+    disk: Arc<dyn Disk>,
     pub(crate) config: Config,
     clock: Arc<AtomicU64>,
 }
@@ -66,8 +69,19 @@ pub(crate) fn push_numbered(batch: &mut Batch, number: u64) {
 impl Rig {
     pub(crate) fn new() -> Rig {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config { disk_low_bytes: 0, ..Config::default() };
-        let rig = Rig { dir, config, clock: Arc::new(AtomicU64::new(1)) };
+        let root = dir.path().to_path_buf();
+        Rig::at(Some(dir), root, Arc::new(OsDisk))
+    }
+
+    /// On a simulated disk.
+    pub(crate) fn on(disk: &testkit::SimDisk) -> Rig {
+        Rig::at(None, PathBuf::from("/"), disk.door())
+    }
+
+    fn at(dir: Option<tempfile::TempDir>, root: PathBuf, disk: Arc<dyn Disk>) -> Rig {
+        // Files that a test cannot remove again are made in one test alone.
+        let config = Config { disk_low_bytes: 0, immutable: false, ..Config::default() };
+        let rig = Rig { _dir: dir, root, disk, config, clock: Arc::new(AtomicU64::new(1)) };
         let folder = DataFolder::open(&rig.disk(), &rig.data()).unwrap();
         assert!(folder.is_fresh());
         folder.create_ledger(&about(), b"[]\n", 1).unwrap();
@@ -76,7 +90,7 @@ impl Rig {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.root.join("data")
     }
 
     pub(crate) fn wal(&self, number: u64) -> PathBuf {
@@ -84,12 +98,26 @@ impl Rig {
     }
 
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
-        Arc::new(OsDisk)
+        Arc::clone(&self.disk)
+    }
+
+    pub(crate) fn pin(&self) -> PathBuf {
+        self.root.join("pin")
+    }
+
+    /// A file or folder of the ledger.
+    pub(crate) fn ledger(&self, name: &str) -> PathBuf {
+        self.data().join("ledgers").join(ULID).join(name)
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance_ms(&self, ms: u64) {
+        self.clock.fetch_add(ms * 1_000_000, Ordering::Relaxed);
     }
 
     pub(crate) fn open(&self) -> Result<(Ledger, OpenReport), OpenError> {
         let clock = Arc::clone(&self.clock);
-        let pin = Pin::open(&self.disk(), &self.dir.path().join("pin"))?;
+        let pin = Pin::open(&self.disk(), &self.pin())?;
         let doors = Doors {
             disk: self.disk(),
             clock: Arc::new(move || clock.fetch_add(1_000_000, Ordering::Relaxed)),
@@ -126,6 +154,22 @@ pub(crate) fn batch(from: u8, count: u8) -> Batch {
     let mut batch = Batch::default();
     (from..from + count).for_each(|id| push(&mut batch, id, &[id; 40]));
     batch
+}
+
+/// Entries whose identities and bodies all differ.
+pub(crate) fn numbered(from: u64, count: u64) -> Batch {
+    let mut batch = Batch::default();
+    (from..from + count).for_each(|n| push_numbered(&mut batch, n));
+    batch
+}
+
+/// Waits for what another thread brings about; ten seconds are far more than it takes.
+pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !done() {
+        assert!(begun.elapsed().as_secs() < 10, "{what} did not come about");
+        std::thread::yield_now();
+    }
 }
 
 pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {

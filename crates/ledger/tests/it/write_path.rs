@@ -154,7 +154,7 @@ fn yesterdays_folder_refuses_to_sign() {
     std::fs::write(&log, yesterday.1).unwrap();
     let refused = rig.open().err().unwrap();
     assert!(matches!(refused, OpenError::Rollback { what: "smaller tree", found_size: 3, published_size: 6, .. }));
-    std::fs::remove_file(rig.dir.path().join("pin")).unwrap();
+    std::fs::remove_file(rig.pin()).unwrap();
     assert!(matches!(rig.open(), Err(OpenError::NoPin { .. })));
 }
 

@@ -1,0 +1,322 @@
+//! The sealer's core: takes closed segments whose entries are under a signed checkpoint, writes them as sealed sets,
+//! and releases the segments that are sealed to their last entry.
+//!
+//! A plain object over `Disk`: no thread and no clock, so that a simulator can drive it. It reads the segments again by
+//! length and chain and takes nothing from memory but what it compares with. It signs nothing and appends nothing.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::OpenError;
+use crate::frame::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::sealed::{self, SealedSets, SetSpec, SetWriter};
+use crate::second::SecondTree;
+use crate::segment::{self, Checks, Step, Taken, Walk};
+use crate::store::Store;
+use crate::tail::{Segment, whole_bundles};
+use crate::writer::Setup;
+
+/// What one step of the sealer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// Nothing is due.
+    Idle,
+    /// Something was done; another step may have more to do.
+    Worked,
+}
+
+/// Why a step was not done. Nothing is lost by either: the segments still hold every entry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// May be tried again: a disk call failed, or what was just written was read back otherwise.
+    #[error("the sealer waits: {0}")]
+    Waits(String),
+    /// Stored bytes below the last checkpoint are not what they were: nothing may be signed over them.
+    #[error("damage: {0}")]
+    Damage(String),
+}
+
+/// The one sealer of a ledger.
+pub struct Sealer {
+    setup: Setup,
+    store: Store,
+    checks: Checks,
+    cursor: Option<Cursor>,
+    immutable: Immutable,
+    stop: Arc<AtomicBool>,
+}
+
+/// Where in the segments the next set begins, or a block before it.
+#[derive(Clone)]
+struct Cursor {
+    walk: Walk,
+    number: u64,
+    offset: u64,
+}
+
+/// Whether sealed leaf and tile files carry the immutable attribute.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Immutable {
+    /// Wanted; sets of earlier runs were not looked at yet.
+    Unknown,
+    /// Every sealed leaf and tile file so far.
+    All,
+    /// Not wanted, or refused once: not tried again before the next start.
+    No,
+}
+
+impl Sealer {
+    pub(crate) fn new(setup: &Setup, store: Store) -> Sealer {
+        let checks = Checks { kind: setup.kind, body_digest: Arc::clone(&setup.body_digest) };
+        let immutable = if setup.config.immutable { Immutable::Unknown } else { Immutable::No };
+        Sealer { setup: setup.clone(), store, checks, cursor: None, immutable, stop: Arc::default() }
+    }
+
+    /// Ends a step between two blocks when set: it then says that it waits.
+    pub(crate) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Sealed leaf and tile files are immutable, all of them; false while there is none.
+    pub fn immutable(&self) -> bool {
+        self.immutable == Immutable::All && self.store.sealed().end() > 0
+    }
+
+    /// Does the next thing that is due, given the size of the last signed and recorded checkpoint. Blocking. A crash
+    /// at any point is safe, and a step that failed is done again from its start.
+    ///
+    /// # Errors
+    /// `Waits`, `Damage`.
+    pub fn step(&mut self, published: u64) -> Result<Sealing, SealError> {
+        if self.immutable == Immutable::Unknown {
+            self.make_immutable();
+        }
+        if self.release()? {
+            return Ok(Sealing::Worked);
+        }
+        let Some(target) = self.due(published) else { return Ok(Sealing::Idle) };
+        let result = self.seal(target);
+        if result.is_err() {
+            self.cursor = None;
+        }
+        result.map(|()| Sealing::Worked)
+    }
+
+    /// Up to where the closed segments can be sealed now: about one segment's bytes, whole bundles, published.
+    fn due(&self, published: u64) -> Option<u64> {
+        let sealed = self.store.sealed().end();
+        let tail = self.store.tail();
+        let (mut bytes, mut target) = (0, sealed);
+        for segment in tail.segments().filter(|s| s.closed && s.end > sealed) {
+            let full = target > sealed && bytes + segment.end_offset > self.setup.config.segment_bytes;
+            if full || whole_bundles(segment.end) > published {
+                break;
+            }
+            bytes += segment.end_offset;
+            target = target.max(whole_bundles(segment.end));
+        }
+        (target > sealed).then_some(target)
+    }
+
+    /// Writes one set and takes it up. Its root is worked out from the leaf hashes that the publisher has compared.
+    fn seal(&mut self, target: u64) -> Result<(), SealError> {
+        let sealed = self.store.sealed();
+        let root = {
+            let hashes = self.store.tail().hashes(sealed.end()..target);
+            let mut frontier = sealed.frontier().clone();
+            frontier.extend(&hashes.ok_or_else(|| waits("the tail does not hold what is to be sealed"))?);
+            frontier.root()
+        };
+        self.remove_attempt(&sealed)?;
+        let spec = SetSpec {
+            origin: self.setup.origin.clone(),
+            kind: self.setup.kind,
+            frontier: sealed.frontier().clone(),
+            previous: sealed.last_digest(),
+            gzip_level: self.setup.config.gzip_level,
+            zstd_level: self.setup.config.zstd_level,
+        };
+        let mut set = SetWriter::begin(&self.setup.disk, &self.setup.sealed, spec).map_err(|e| failed(&e))?;
+        let mut cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
+            None => self.first_cursor(&sealed)?,
+        };
+        let mut taken = Taken::default();
+        while cursor.walk.tree.size() < target {
+            if self.stop.load(Ordering::Acquire) {
+                return Err(waits("the ledger is closing"));
+            }
+            let before = cursor.clone();
+            self.block(&mut cursor, &mut taken)?;
+            let received_at = cursor.walk.received_at;
+            let due = sealed.end()..target;
+            for (_, leaf, body, tags) in taken.entries().filter(|(index, ..)| due.contains(index)) {
+                set.push(leaf, body, tags, received_at).map_err(|e| failed(&e))?;
+            }
+            if cursor.walk.tree.size() > target {
+                // The rest of this block belongs to the next set.
+                cursor = before;
+                break;
+            }
+        }
+        // Crash: files without a manifest, removed at the next start. Behind it: the set exists, and the segments too.
+        let manifest = set.finish(&self.setup.body_digest, Some(&root)).map_err(|e| failed(&e))?;
+        let mut sets = SealedSets::clone(&sealed);
+        let immutable = sets.add(&manifest, self.immutable != Immutable::No);
+        if !immutable {
+            self.immutable = Immutable::No;
+        }
+        self.store.take_up(sets);
+        self.cursor = Some(cursor);
+        Ok(())
+    }
+
+    /// Takes the next block, entering the next segment where one ends.
+    fn block(&self, cursor: &mut Cursor, taken: &mut Taken) -> Result<(), SealError> {
+        loop {
+            let (segment, next) = self.segments(cursor.number)?;
+            if segment.file.number > cursor.number {
+                // The one before was sealed to its end and released.
+                enter(cursor, &segment)?;
+            }
+            let path = segment.file.path.display();
+            let file = &*segment.file.file;
+            let (offset, end) = (cursor.offset, segment.end_offset);
+            let step = cursor.walk.step(&self.checks, &self.setup.config, file, offset, end, taken);
+            match step.map_err(|e| waits(format!("read {path}: {e}")))? {
+                Step::Block { next } => {
+                    cursor.offset = next;
+                    return self.compare(&segment, taken);
+                }
+                Step::Fails { index, what } => {
+                    return Err(SealError::Damage(format!("{path} at byte {offset}, entry {index}: {what}")));
+                }
+                Step::End => enter(cursor, &next.ok_or_else(|| waits("the entries to be sealed are not there"))?)?,
+            }
+        }
+    }
+
+    /// What was read from the disk must be what the publisher has compared and signed.
+    fn compare(&self, segment: &Segment, taken: &Taken) -> Result<(), SealError> {
+        let tail = self.store.tail();
+        let sealed = tail.base().saturating_sub(taken.first);
+        let hashes = taken.hashes.get(usize::try_from(sealed).unwrap_or(usize::MAX)..).unwrap_or_default();
+        if hashes.is_empty() || tail.agrees(taken.first + sealed, hashes) {
+            return Ok(());
+        }
+        let (path, first) = (segment.file.path.display(), taken.first);
+        Err(SealError::Damage(format!("{path}: a leaf from entry {first} on is not the one that was hashed")))
+    }
+
+    /// A segment of the tail, or the next one if it was released, and the one behind it.
+    fn segments(&self, number: u64) -> Result<(Segment, Option<Segment>), SealError> {
+        let tail = self.store.tail();
+        let mut at = tail.segments().skip_while(|s| s.file.number < number).cloned();
+        let segment = at.next().ok_or_else(|| waits("a segment to be sealed is not open"))?;
+        Ok((segment, at.next()))
+    }
+
+    /// After a start or a failure: the start of the first segment that holds an unsealed entry.
+    fn first_cursor(&self, sealed: &SealedSets) -> Result<Cursor, SealError> {
+        let segment = self.store.tail().segments().find(|s| s.end > sealed.end()).cloned();
+        let segment = segment.ok_or_else(|| waits("no segment is to be sealed"))?;
+        let path = segment.file.path.display();
+        let header = segment::read_header(&*segment.file.file).map_err(|e| waits(format!("read {path}: {e}")))?;
+        let damage = |what: &str| SealError::Damage(format!("{path} at byte 0: {what}"));
+        let header = header.map_err(damage)?;
+        let (before, leaves) = sealed.tree_at(header.size).map_err(|e| failed_read(&e))?;
+        let tree = SecondTree::from_peaks(before.size(), before.hashes().to_vec());
+        let mut tree = tree.ok_or_else(|| damage("no tree of whole bundles before it"))?;
+        leaves.into_iter().for_each(|leaf| tree.push(leaf));
+        if tree.root() != header.root {
+            return Err(damage("the sealed hashes do not give the root that the segment begins with"));
+        }
+        let received_at = sealed.received_before(header.size).map_err(|e| failed_read(&e))?;
+        let walk = Walk { tree, chain: header.chain, received_at };
+        Ok(Cursor { walk, number: segment.file.number, offset: SEGMENT_HEADER_BYTES as u64 })
+    }
+
+    /// An attempt that failed after its manifest got its name, but before that was known to be durable, is undone
+    /// before any of its files is touched.
+    fn remove_attempt(&self, sealed: &SealedSets) -> Result<(), SealError> {
+        let (disk, dir) = (&self.setup.disk, &self.setup.sealed);
+        let path = dir.join(sealed::file_name(sealed.end(), "seal"));
+        if disk.exists(&path).map_err(|e| io_waits("stat", &path, &e))? {
+            disk.remove(&path).map_err(|e| io_waits("remove", &path, &e))?;
+            disk.sync_dir(dir).map_err(|e| io_waits("fsync", dir, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the segments that are sealed to their last entry, oldest first, and forgets the entries that are.
+    fn release(&mut self) -> Result<bool, SealError> {
+        let below = self.store.sealed().end();
+        let done: Vec<Segment> = {
+            let tail = self.store.tail();
+            let done: Vec<_> = tail.segments().take_while(|s| s.closed && s.end <= below).cloned().collect();
+            if done.is_empty() && tail.base() == below {
+                return Ok(false);
+            }
+            done
+        };
+        for segment in done {
+            let path = &segment.file.path;
+            match self.setup.disk.remove(path) {
+                // Removed by an attempt whose folder sync failed.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                other => other.map_err(|e| io_waits("remove", path, &e))?,
+            }
+            // Crash: some of the oldest are gone. One sync each, so that no later one is gone before an earlier one.
+            let wal = &self.setup.wal;
+            self.setup.disk.sync_dir(wal).map_err(|e| io_waits("fsync", wal, &e))?;
+        }
+        self.store.tail_mut().release(below);
+        Ok(true)
+    }
+
+    /// Sets that were sealed before this start.
+    fn make_immutable(&mut self) {
+        let sealed = self.store.sealed();
+        let all = sealed.ranges().iter().all(|range| sealed.make_immutable(range.start).is_ok());
+        self.immutable = if all { Immutable::All } else { Immutable::No };
+    }
+}
+
+/// Goes on at the start of the next segment, which must begin at the very end reached.
+fn enter(cursor: &mut Cursor, next: &Segment) -> Result<(), SealError> {
+    let path = next.file.path.display();
+    let header = segment::read_header(&*next.file.file).map_err(|e| waits(format!("read {path}: {e}")))?;
+    let walk = &cursor.walk;
+    let joins = |h: &SegmentHeader| (h.size, h.root, h.chain) == (walk.tree.size(), walk.tree.root(), walk.chain);
+    if !header.as_ref().is_ok_and(joins) {
+        return Err(SealError::Damage(format!("{path} at byte 0: not the header of the segment that follows")));
+    }
+    (cursor.number, cursor.offset) = (next.file.number, SEGMENT_HEADER_BYTES as u64);
+    Ok(())
+}
+
+fn waits(why: impl Into<String>) -> SealError {
+    SealError::Waits(why.into())
+}
+
+fn io_waits(call: &str, path: &Path, error: &io::Error) -> SealError {
+    waits(format!("{call} {}: {error}", path.display()))
+}
+
+/// Writing failed, or what was written was read back otherwise: the attempt is made again from the segments.
+fn failed(error: &OpenError) -> SealError {
+    match std::error::Error::source(error) {
+        Some(source) => waits(format!("{error}: {source}")),
+        None => waits(error.to_string()),
+    }
+}
+
+/// What was sealed before cannot be read, or is damaged.
+fn failed_read(error: &OpenError) -> SealError {
+    match error {
+        OpenError::Corrupt(corrupt) => SealError::Damage(corrupt.to_string()),
+        other => failed(other),
+    }
+}
