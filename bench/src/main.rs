@@ -1,4 +1,4 @@
-//! Peers of `proofbook bench`: PostgreSQL with a hash-chain trigger, and SQLite with a hash chain, over the same events.
+//! Peers of `proofbook bench`: PostgreSQL with a hash-chain trigger, SQLite with a hash chain, over the same events.
 //!
 //! `peers [--dir DIR] [--seconds N]` prints one JSON object a measurement. Each peer gets what speaks for it: built-in
 //! SHA-256, one statement a batch, prepared statements, a large log before its checkpoints. All of them answer only

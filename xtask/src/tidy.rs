@@ -157,3 +157,40 @@ fn links_between_pages_lead_somewhere() {
     }
     assert!(links >= 10, "only {links} links were seen");
 }
+
+/// Quoted kinds of an error: what stands behind `=> "` in a `fn kind`, and the codes that refusals are made with.
+fn kinds(text: &str) -> BTreeSet<String> {
+    let name = |s: &str| s.len() > 3 && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let mut found = BTreeSet::new();
+    for (_, body) in text.match_indices("fn kind(").map(|(at, _)| text[at..].split_at(8)) {
+        let body = body.split("\n    }\n").next().unwrap();
+        found.extend(body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+    }
+    for call in ["Refusal::new(", "refused("] {
+        for rest in text.split(call).skip(1) {
+            let mut arguments = rest.splitn(3, ',').map(str::trim);
+            let status = arguments.next().unwrap_or("");
+            let code = arguments.next().unwrap_or("").trim_matches('"');
+            if status.parse::<u16>().is_ok() && name(code) {
+                found.insert(code.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_kind_of_error_has_a_page() {
+    let mut all = BTreeSet::new();
+    for (path, text) in rust_files() {
+        let path = path.to_string_lossy().into_owned();
+        let room = ["/journal/src/", "/ledger/src/"].iter().any(|room| path.contains(room));
+        if room && !path.contains("test") {
+            all.extend(kinds(&text));
+        }
+    }
+    assert!(all.len() > 20, "too few kinds were found: {all:?}");
+    let missing: Vec<&String> =
+        all.iter().filter(|kind| !root().join("docs/errors").join(format!("{kind}.md")).exists()).collect();
+    assert!(missing.is_empty(), "kinds without a page in docs/errors: {missing:?}");
+}

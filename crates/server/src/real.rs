@@ -15,6 +15,7 @@ use crate::config::Config;
 pub const BOOTSTRAP_FILE: &str = "bootstrap.token";
 
 /// Nanoseconds since 1970, by the system's clock.
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is made")]
 pub fn clock() -> ledger::Clock {
     Arc::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
