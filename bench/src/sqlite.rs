@@ -26,7 +26,8 @@ fn run(path: &Path, time: Duration, batch: u64) -> Result<Outcome> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -262_144)?;
     db.execute_batch(
-        "CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, event TEXT NOT NULL)",
+        "CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, \
+         event TEXT NOT NULL)",
     )?;
     let events = Events::new(run_number());
     let mut outcome = Outcome::default();

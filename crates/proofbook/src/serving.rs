@@ -78,12 +78,12 @@ pub(crate) fn explained(error: real::OpenError) -> anyhow::Error {
     let hint = match error.kind() {
         "locked" => "another process runs on this data folder: stop it, or use another --data",
         "no-pin" => {
-            "if this folder was restored or moved on purpose, start once with --accept-first-start; else find out where \
-             its pin file went (--pin), for without it an older copy of the log cannot be told from the newest"
+            "if this folder was restored or moved on purpose, start once with --accept-first-start; else find out \
+             where its pin file went (--pin), for without it an older copy cannot be told from the newest"
         }
         "rolled-back" => {
-            "this folder holds an older state than was signed before: it was put back from a copy. Bring the newest state \
-             back; nothing was changed or signed"
+            "this folder holds an older state than was signed before: it was put back from a copy. Bring the newest \
+             state back; nothing was changed or signed"
         }
         "corrupt" => "`proofbook fsck` names what is damaged; nothing was changed or signed",
         "newer-format" => "this data folder was written by a newer release, or is not one of ours",

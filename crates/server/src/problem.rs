@@ -84,8 +84,8 @@ impl Problem {
 
     pub(crate) fn of_refusal(refusal: &Refusal) -> Problem {
         Problem {
-            // An own bug must not become a success: anything but a refusal's statuses counts as 400. One event of many may
-            // meet a log that is busy by then: 503, and the others stand.
+            // An own bug must not become a success: anything but a refusal's statuses counts as 400. One event of many
+            // may meet a log that is busy by then: 503, and the others stand.
             status: if matches!(refusal.status, 400 | 403 | 404 | 409 | 413 | 503) { refusal.status } else { 400 },
             kind: refusal.code,
             detail: refusal.detail.clone(),
