@@ -13,6 +13,9 @@ use crate::{Outcome, event, run_number};
 /// Events of a transaction.
 const BATCH: u64 = 1_000;
 
+const SCHEMA: &str = "
+CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, event TEXT NOT NULL)";
+
 pub(crate) fn measure(dir: &Path, time: Duration) -> Result<Vec<(&'static str, Outcome)>> {
     Ok(vec![
         ("sqlite_batches", run(&dir.join("batches.db"), time, BATCH)?),
@@ -25,10 +28,7 @@ fn run(path: &Path, time: Duration, batch: u64) -> Result<Outcome> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -262_144)?;
-    db.execute_batch(
-        "CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, \
-         event TEXT NOT NULL)",
-    )?;
+    db.execute_batch(SCHEMA)?;
     let events = Events::new(run_number());
     let mut outcome = Outcome::default();
     let mut chain = [0u8; 32];

@@ -125,7 +125,6 @@ impl Events {
         (mix(number) % TEMPLATES as u64) as usize
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the topics over HTTP"))]
     /// Appends the JSON of one event, as a client posts it.
     pub(super) fn push(&self, number: u64, out: &mut Vec<u8>) {
         append(self.events.get(Self::pick(number)), number, self.run, out);

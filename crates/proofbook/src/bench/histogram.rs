@@ -47,7 +47,7 @@ impl Histogram {
         self.max = self.max.max(ns);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the topics over HTTP"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "the peers and the tests use it"))]
     pub(super) fn merge(&mut self, other: &Histogram) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
         self.total += other.total;

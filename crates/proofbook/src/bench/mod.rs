@@ -6,9 +6,13 @@
 #![expect(clippy::cast_possible_truncation, reason = "digits, buckets and counts that are bounded where they are made")]
 
 mod append;
+mod child;
 mod events;
 mod floor;
 mod histogram;
+mod http;
+mod loads;
+mod over_http;
 mod report;
 mod rig;
 mod scratch;
@@ -53,6 +57,14 @@ enum Topic {
         #[arg(long, default_value_t = 1024, value_name = "MIB")]
         backlog_mib: u64,
     },
+    /// Batches of 1,000 over HTTP and 8 connections.
+    Http,
+    /// Single requests to a raw ledger over 1,024 connections.
+    Add,
+    /// Latency of single events at 1,000 a second, to the durable answer.
+    Single,
+    /// The same to the answer with the proof under a signed checkpoint.
+    Checkpoint,
 }
 
 /// What a topic is told.
@@ -68,6 +80,10 @@ pub(crate) fn run(global: &Global, flags: &Bench) -> Result<Exit> {
     let report = match flags.topic {
         Topic::Floor => floor::run(&terms)?,
         Topic::Append { backlog_mib } => append::run(&terms, backlog_mib)?,
+        Topic::Http => over_http::batches(&terms)?,
+        Topic::Add => over_http::add(&terms)?,
+        Topic::Single => over_http::latency(&terms, "single", "durable")?,
+        Topic::Checkpoint => over_http::latency(&terms, "checkpoint", "checkpoint")?,
     };
     report.show(global);
     Ok(Exit::Done)

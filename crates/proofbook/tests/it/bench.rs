@@ -25,3 +25,17 @@ fn the_floor_and_the_append_are_measured() {
     assert!(append["durable_events_per_second"].as_f64().unwrap() > 0.0, "{append}");
     assert!(append["floor_events_per_second"].as_f64().unwrap() > 0.0, "{append}");
 }
+
+#[test]
+fn the_topics_over_http_are_measured() {
+    let single = figures("single");
+    assert!(single["answers_200"].as_u64().unwrap() > 100, "{single}");
+    assert!(single["event_p50_ms"].as_f64().unwrap() > 0.0, "{single}");
+    let checkpoint = figures("checkpoint");
+    assert!(checkpoint["answers_200"].as_u64().unwrap() > 100, "{checkpoint}");
+    for (topic, compared) in [("http", "floor_events_per_second"), ("add", "empty_handler_per_second")] {
+        let found = figures(topic);
+        assert!(found["acknowledged_events_per_second"].as_f64().unwrap() > 0.0, "{found}");
+        assert!(found[compared].as_f64().unwrap() > 0.0 && found["complaint"].is_null(), "{found}");
+    }
+}
