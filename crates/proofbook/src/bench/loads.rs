@@ -1,7 +1,5 @@
 //! The requests of the topics: batches, single events, bytes for a raw ledger, and nothing at all.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::child::Server;
 use super::events::Events;
 use super::http::{Answer, Load, Target, post};
@@ -11,8 +9,7 @@ pub(super) const BATCH: u64 = 1_000;
 
 /// A number that no other run has.
 pub(super) fn run_number() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(0)
+    server::real::clock()()
 }
 
 /// Posts events, `each` a request; more than one go as NDJSON.

@@ -6,7 +6,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use ledger::durable::{Disk, OsDisk};
@@ -43,6 +42,7 @@ impl Signer for Plain {
 impl Rig {
     /// Makes a ledger in `dir`, which must be empty, and opens it.
     pub(super) fn new(dir: &Path, kind: Kind, config: Config) -> Result<Rig> {
+        let clock = server::real::clock();
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let data = dir.join("data");
         let folder = DataFolder::open(&disk, &data).context("the data folder")?;
@@ -54,11 +54,11 @@ impl Rig {
             origin: ORIGIN.to_owned(),
             created_at: "2026-01-01T00:00:00.000000000Z".to_owned(),
         };
-        folder.create_ledger(&about, b"", now()).context("the ledger")?;
+        folder.create_ledger(&about, b"", clock()).context("the ledger")?;
         let pin = Pin::open(&disk, &dir.join("pin")).context("the pin")?;
         let doors = Doors {
             disk,
-            clock: Arc::new(now),
+            clock,
             body_digest: Arc::new(body_digest),
             stamp: Arc::new(stamp),
             views_mac: Arc::new(|parts| {
@@ -70,11 +70,6 @@ impl Rig {
         let (ledger, _) = Ledger::open(&Place { data, ulid: ULID.to_owned() }, config, doors).context("the ledger")?;
         Ok(Rig { ledger, _folder: folder })
     }
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Twenty digits in the form of a time: costs what the real text costs, and any 30 bytes do.
