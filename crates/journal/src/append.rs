@@ -94,10 +94,14 @@ impl Builder<'_> {
         let mut built = Built { slots: Vec::with_capacity(parts.len()), ..Built::default() };
         let (mut body, mut leaf) = (Vec::new(), Vec::new());
         let how = How { collide, own: false };
+        let mut counted = (0, 1);
         for part in parts {
             let slot = self.one(credential, request, part, how, (&mut leaf, &mut body), &mut built);
             built.slots.push(slot.unwrap_or_else(|mut refused| {
-                let first = event::line_of(request.body, part);
+                // Counted on from the last refusal: parts ascend, and a body of refusals must not cost its square.
+                let rest = request.body.get(counted.0..).unwrap_or_default();
+                let first = counted.1 + event::line_of(rest, part) - 1;
+                counted = (counted.0 + event::offset_of(rest, part), first);
                 refused.line = Some(first + refused.line.unwrap_or(1) - 1);
                 Slot::Refused(refused)
             }));

@@ -19,6 +19,9 @@ impl Inner {
     pub(crate) fn view_entry(&self, scope: &Scope, ledger: &str, index: u64) -> Result<EntryView, Error> {
         let open = self.readable(scope, ledger)?;
         let size = open.ledger.size();
+        if index >= size {
+            return Err(Error::Beyond { asked: index, size });
+        }
         view(scope, &open, size, open.ledger.entry(index)?)
     }
 

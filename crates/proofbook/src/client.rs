@@ -23,6 +23,8 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     pub(crate) title: String,
     pub(crate) detail: String,
+    pub(crate) field: String,
+    pub(crate) expected: String,
     pub(crate) retry_after: Option<u64>,
 }
 
@@ -31,6 +33,10 @@ impl std::fmt::Display for Problem {
         write!(f, "the server answered {}: {}", self.status, event_safe(&self.title))?;
         if !self.detail.is_empty() && self.detail != self.title {
             write!(f, " ({})", event_safe(&self.detail))?;
+        }
+        if !self.expected.is_empty() {
+            let field = if self.field.is_empty() { String::new() } else { format!("{}: ", event_safe(&self.field)) };
+            write!(f, "\nexpected: {field}{}", event_safe(&self.expected))?;
         }
         match self.status {
             401 => write!(f, "\nhint: pass --token or set PROOFBOOK_TOKEN; `proofbook token create` makes one"),
@@ -181,6 +187,8 @@ fn problem(answer: Response) -> Problem {
         status,
         title: member("title").unwrap_or(reason),
         detail: member("detail").unwrap_or_default(),
+        field: member("field").unwrap_or_default(),
+        expected: member("expected").unwrap_or_default(),
         retry_after,
     }
 }

@@ -103,9 +103,10 @@ impl Problem {
             Error::Refused(refusal) => Problem::of_refusal(refusal),
             Error::NotFound => Problem::not_found(),
             Error::Denied(what) => Problem::new("not-allowed", *what),
-            Error::Beyond { asked, size } => {
-                Problem::new("beyond-tree", format!("{asked} was asked for; the tree that answers has {size} entries"))
-            }
+            Error::Beyond { asked, size } => Problem::new(
+                "beyond-tree",
+                format!("{asked} was asked for; the tree that answers has {size} entries, counted from 0"),
+            ),
             Error::NotPublished { index } => {
                 Problem::new("not-published", format!("entry {index} is durable, but no checkpoint covers it yet"))
             }

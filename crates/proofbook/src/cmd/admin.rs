@@ -112,6 +112,7 @@ pub(crate) fn token(global: &Global, command: &TokenCommand) -> Result<Exit> {
             } else {
                 let head = [
                     ("ID", "token_id"),
+                    ("PERSON", "person"),
                     ("PRINCIPAL", "principal"),
                     ("VERBS", "verbs"),
                     ("LEDGERS", "ledgers"),
