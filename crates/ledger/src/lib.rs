@@ -8,6 +8,7 @@
 mod about;
 mod checkpoints;
 mod config;
+mod dedup;
 pub mod durable;
 mod error;
 #[cfg(test)]

@@ -16,3 +16,11 @@ pub const BLOCK_BYTES_MAX: u64 = 128 << 20;
 pub const READ_BYTES_MAX: u64 = 16 << 20;
 /// Pages of a waiting list: callers of `wait_published` at one time, beyond it Busy.
 pub const WAITERS_MAX: usize = 262_144;
+/// Most records that one run of the duplicate index is made of at once: what is sorted in memory, 24 MiB.
+pub const DEDUP_BUILD_ENTRIES: u64 = 1 << 20;
+/// Runs of one size that are merged into the next: keeps their number at a few for each power of eight.
+pub const DEDUP_FAN: usize = 8;
+/// Records of a merge between two looks at whether a segment waits for the sealer: about a tenth of a second.
+pub const DEDUP_MERGE_STEP: usize = 1 << 19;
+/// Records of the largest run that has a filter: all filters of a ledger together stay below about 240 MiB.
+pub const DEDUP_BLOOM_RECORDS: u64 = 64 << 20;

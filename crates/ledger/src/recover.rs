@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use tlog::{Frontier, Hash};
 
+use crate::dedup::DedupIndex;
 use crate::durable::DiskFile;
 use crate::error::{Corrupt, OpenError};
 use crate::frame::{SEGMENT_HEADER_BYTES, SegmentHeader, first_chain};
+use crate::limits::DEDUP_BUILD_ENTRIES;
 use crate::sealed::{self, SealedSets};
 use crate::second::SecondTree;
 use crate::segment::{self, Checks, SegmentFile, Step, Taken, Walk};
 use crate::store::Store;
 use crate::tail::Tail;
+use crate::types::Kind;
 use crate::writer::{Setup, Start, Writer};
 
 /// A tree that was published before: nothing smaller and nothing else may follow it.
@@ -94,9 +97,21 @@ pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Re
         }
     };
     let Walk { chain, received_at, .. } = state.walk.clone();
-    let store = Store::new(state.tail, state.sealed, Arc::clone(&setup.body_digest));
+    let dedup = (setup.kind == Kind::Audit).then(|| Arc::new(open_index(setup, &state.sealed)));
+    let store = Store::new(state.tail, state.sealed, dedup, Arc::clone(&setup.body_digest));
     let start = Start { frontier, chain, received_at, segment, offset, begun_at, store };
     Ok((Writer::new(setup.clone(), start), recovered, state.walk))
+}
+
+/// The duplicate index. A short gap, as a crash between a set and its run leaves it, is closed at once; a long one, or
+/// one that cannot be closed now, is the sealer's, and until then look-ups answer `Busy`.
+fn open_index(setup: &Setup, sealed: &SealedSets) -> DedupIndex {
+    let end = sealed.end();
+    let index = DedupIndex::open(&setup.disk, &setup.views, &setup.ulid, &setup.views_mac, end);
+    if index.missing(end) <= DEDUP_BUILD_ENTRIES {
+        while matches!(index.fill(sealed), Ok(true)) {}
+    }
+    index
 }
 
 /// Numbers of the segments, ascending without a gap; unfinished ones are removed. The first one is 1 until something

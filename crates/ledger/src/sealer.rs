@@ -1,5 +1,5 @@
 //! The sealer's core: takes closed segments whose entries are under a signed checkpoint, writes them as sealed sets,
-//! and releases the segments that are sealed to their last entry.
+//! enters their identities into the duplicate index, and releases the segments that are sealed to their last entry.
 //!
 //! A plain object over `Disk`: no thread and no clock, so that a simulator can drive it. It reads the segments again by
 //! length and chain and takes nothing from memory but what it compares with. It signs nothing and appends nothing.
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::dedup::Merge;
 use crate::error::OpenError;
 use crate::frame::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::sealed::{self, SealedSets, SetSpec, SetWriter};
@@ -44,6 +45,7 @@ pub struct Sealer {
     store: Store,
     checks: Checks,
     cursor: Option<Cursor>,
+    merge: Option<Merge>,
     immutable: Immutable,
     stop: Arc<AtomicBool>,
 }
@@ -71,7 +73,7 @@ impl Sealer {
     pub(crate) fn new(setup: &Setup, store: Store) -> Sealer {
         let checks = Checks { kind: setup.kind, body_digest: Arc::clone(&setup.body_digest) };
         let immutable = if setup.config.immutable { Immutable::Unknown } else { Immutable::No };
-        Sealer { setup: setup.clone(), store, checks, cursor: None, immutable, stop: Arc::default() }
+        Sealer { setup: setup.clone(), store, checks, cursor: None, merge: None, immutable, stop: Arc::default() }
     }
 
     /// Ends a step between two blocks when set: it then says that it waits.
@@ -93,10 +95,15 @@ impl Sealer {
         if self.immutable == Immutable::Unknown {
             self.make_immutable();
         }
+        if let Some(dedup) = self.store.dedup()
+            && dedup.fill(&self.store.sealed()).map_err(|e| failed_read(&e))?
+        {
+            return Ok(Sealing::Worked);
+        }
         if self.release()? {
             return Ok(Sealing::Worked);
         }
-        let Some(target) = self.due(published) else { return Ok(Sealing::Idle) };
+        let Some(target) = self.due(published) else { return self.merge() };
         let result = self.seal(target);
         if result.is_err() {
             self.cursor = None;
@@ -252,6 +259,7 @@ impl Sealer {
 
     /// Removes the segments that are sealed to their last entry, oldest first, and forgets the entries that are.
     fn release(&mut self) -> Result<bool, SealError> {
+        // Every identity that leaves the tail is in the index: `fill` had nothing to do.
         let below = self.store.sealed().end();
         let done: Vec<Segment> = {
             let tail = self.store.tail();
@@ -274,6 +282,16 @@ impl Sealer {
         }
         self.store.tail_mut().release(below);
         Ok(true)
+    }
+
+    /// Goes on with the merge of the duplicate index that is under way, or begins one that is due.
+    fn merge(&mut self) -> Result<Sealing, SealError> {
+        let Some(dedup) = self.store.dedup() else { return Ok(Sealing::Idle) };
+        let Some(mut merge) = self.merge.take().or_else(|| dedup.merge_due()) else { return Ok(Sealing::Idle) };
+        if !dedup.merge(&mut merge).map_err(|e| failed(&e))? {
+            self.merge = Some(merge);
+        }
+        Ok(Sealing::Worked)
     }
 
     /// Sets that were sealed before this start.

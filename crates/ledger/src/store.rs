@@ -3,12 +3,13 @@
 //! Everything below the tail's base is sealed: the sealer shows a set here before it releases the tail. Decides nothing
 //! about what is published; hands out no entry that does not hash to its leaf hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tlog::{Hash, NodeMissing, Nodes, leaf_hash, node_hash, perfect_root};
 
+use crate::dedup::{DedupIndex, Unsure};
 use crate::error::{Corrupt, ReadError};
 use crate::frame::sha256;
 use crate::limits::READ_BYTES_MAX;
@@ -28,15 +29,54 @@ pub(crate) struct Store {
     sealed: Arc<RwLock<Arc<SealedSets>>>,
     /// Roots of sealed subtrees by height and number; a cache that is filled by the first proofs.
     crown: Arc<Mutex<BTreeMap<(u8, u64), Hash>>>,
+    /// Identities of sealed entries; a raw ledger has none.
+    dedup: Option<Arc<DedupIndex>>,
     body_digest: BodyDigest,
 }
 
+/// An earlier entry of an identity.
+#[derive(Clone, Copy)]
+pub(crate) struct Earlier {
+    pub(crate) index: u64,
+    pub(crate) content: [u8; 16],
+    pub(crate) leaf_hash: Hash,
+}
+
+/// Why an identity could not be looked up.
+pub(crate) enum LookError {
+    /// In a while it can.
+    Busy(&'static str),
+    /// The log's own tags are damaged.
+    Corrupt(Corrupt),
+}
+
+impl From<Unsure> for LookError {
+    fn from(Unsure(why): Unsure) -> LookError {
+        LookError::Busy(why)
+    }
+}
+
+impl From<ReadError> for LookError {
+    fn from(error: ReadError) -> LookError {
+        match error {
+            ReadError::Corrupt(corrupt) => LookError::Corrupt(corrupt),
+            _ => LookError::Busy("sealed entries cannot be read"),
+        }
+    }
+}
+
 impl Store {
-    pub(crate) fn new(tail: Tail, sealed: SealedSets, body_digest: BodyDigest) -> Store {
+    pub(crate) fn new(
+        tail: Tail,
+        sealed: SealedSets,
+        dedup: Option<Arc<DedupIndex>>,
+        body_digest: BodyDigest,
+    ) -> Store {
         Store {
             tail: Arc::new(RwLock::new(tail)),
             sealed: Arc::new(RwLock::new(Arc::new(sealed))),
             crown: Arc::default(),
+            dedup,
             body_digest,
         }
     }
@@ -57,6 +97,51 @@ impl Store {
     /// Shows one more set. The tail may be released up to its end from now on.
     pub(crate) fn take_up(&self, sets: SealedSets) {
         *self.sealed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sets);
+    }
+
+    /// The index over the identities of sealed entries.
+    pub(crate) fn dedup(&self) -> Option<&Arc<DedupIndex>> {
+        self.dedup.as_ref()
+    }
+
+    /// The earliest entries of identities that have one, sealed or not.
+    ///
+    /// # Errors
+    /// `Busy` while the index has a gap; `Corrupt` where sealed tags fail their digest.
+    pub(crate) fn earlier<'a>(
+        &self,
+        identities: impl Iterator<Item = &'a [u8; 16]>,
+    ) -> Result<HashMap<[u8; 16], Earlier>, LookError> {
+        let (mut known, mut unknown) = (HashMap::new(), Vec::new());
+        let Some(dedup) = &self.dedup else { return Ok(known) };
+        // One look at the tail, and the index after it: what leaves the tail is in the index before.
+        let base = {
+            let tail = self.tail();
+            for identity in identities {
+                match tail.find(identity).and_then(|i| Some((i, tail.tags(i)?, tail.hash(i)?))) {
+                    Some((index, tags, leaf_hash)) => {
+                        known.insert(*identity, Earlier { index, content: tags.content, leaf_hash });
+                    }
+                    None => unknown.push(*identity),
+                }
+            }
+            tail.base()
+        };
+        if unknown.is_empty() || base == 0 {
+            return Ok(known);
+        }
+        let look = dedup.look(base)?;
+        let sealed = self.sealed();
+        for identity in unknown {
+            let Some(index) = look.find(&identity)? else { continue };
+            let tags = sealed.checked_tags(index)?;
+            if tags.identity != identity {
+                return Err(look.refute(index).into());
+            }
+            let leaf_hash = sealed.leaf_hashes(index..index + 1)?.pop().unwrap_or(Hash([0; 32]));
+            known.insert(identity, Earlier { index, content: tags.content, leaf_hash });
+        }
+        Ok(known)
     }
 
     /// The digest that a leaf names for its body.

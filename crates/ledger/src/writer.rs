@@ -19,9 +19,9 @@ use crate::limits::LEAF_BYTES_MAX;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, BODY_BYTES_MAX};
 use crate::sealer::Sealer;
 use crate::segment::{self, SegmentFile};
-use crate::store::Store;
+use crate::store::{Earlier, LookError, Store};
 use crate::tail::{Tail, whole_bundles};
-use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Outcome, STAMP_BYTES, Stamp, Tags};
+use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Mac, Outcome, STAMP_BYTES, Stamp};
 
 /// What a writer needs from outside.
 #[derive(Clone)]
@@ -34,6 +34,12 @@ pub struct Setup {
     pub sealed: PathBuf,
     /// Checkpoint origin: stands in the manifests of sealed sets.
     pub origin: String,
+    /// Folder name of the ledger.
+    pub ulid: String,
+    /// The folder `views/<ULID>` of the data folder; made where it is missing, its parent must exist.
+    pub views: PathBuf,
+    /// MAC over files in it.
+    pub views_mac: Mac,
     /// SHA-256 of the file `LEDGER`.
     pub about: [u8; 32],
     /// Leaf and body, or leaf alone.
@@ -182,9 +188,10 @@ impl Writer {
             return Err(AppendError::Poisoned(why.clone()));
         }
         self.admit(&batches)?;
+        let earlier = self.earlier(&batches)?;
         // From here on a panic or an early return leaves the writer poisoned.
         self.poisoned = Some("an earlier commit did not come to its end".to_owned());
-        let (outcomes, kept) = self.settle(batches);
+        let (outcomes, kept) = self.settle(batches, earlier);
         let Some(block) = self.build(kept) else {
             // Nothing but duplicates and conflicts: nothing to write, all of it durable already.
             self.poisoned = None;
@@ -245,28 +252,42 @@ impl Writer {
         }
     }
 
+    /// Entries of the log that have an identity of these batches.
+    fn earlier(&mut self, batches: &[Batch]) -> Result<HashMap<[u8; 16], Earlier>, AppendError> {
+        let asked = batches.iter().flat_map(|batch| &batch.entries).filter(|entry| !entry.fresh);
+        let found = self.store.earlier(asked.map(|entry| &entry.tags.identity));
+        found.map_err(|error| match error {
+            LookError::Busy(why) => AppendError::Busy(why),
+            LookError::Corrupt(corrupt) => {
+                self.poisoned = Some(corrupt.to_string());
+                AppendError::Poisoned(corrupt.to_string())
+            }
+        })
+    }
+
     /// Decides what is new, a duplicate or a conflict, within the block too, and keeps what is new.
-    fn settle(&self, batches: Vec<Batch>) -> (Vec<Vec<Outcome>>, Vec<Batch>) {
+    fn settle(&self, batches: Vec<Batch>, mut known: HashMap<[u8; 16], Earlier>) -> (Vec<Vec<Outcome>>, Vec<Batch>) {
         let mut next = self.size();
-        let mut in_block: HashMap<[u8; 16], (u64, Tags)> = HashMap::new();
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut kept = Vec::with_capacity(batches.len());
         for mut batch in batches {
             let mut answers = Vec::with_capacity(batch.entries.len());
             let mut keep = Vec::with_capacity(batch.entries.len());
             for entry in &batch.entries {
-                let first = if self.setup.kind == Kind::Raw { None } else { self.first_of(&in_block, entry) };
+                let first = known.get(&entry.tags.identity).filter(|_| !entry.fresh);
                 let answer = match first {
                     None => Outcome::Appended { index: next, leaf_hash: Hash([0; 32]) },
-                    Some((index, tags)) if tags.content == entry.tags.content => {
-                        Outcome::Duplicate { index, leaf_hash: self.tail().hash(index).unwrap_or(Hash([0; 32])) }
+                    Some(Earlier { index, content, leaf_hash }) if *content == entry.tags.content => {
+                        Outcome::Duplicate { index: *index, leaf_hash: *leaf_hash }
                     }
-                    Some((index, _)) => Outcome::Conflict { index },
+                    Some(Earlier { index, .. }) => Outcome::Conflict { index: *index },
                 };
                 let new = matches!(answer, Outcome::Appended { .. });
                 if new {
                     if self.setup.kind == Kind::Audit {
-                        in_block.insert(entry.tags.identity, (next, entry.tags));
+                        // The leaf hash of an entry of this very block is filled in once the block is built.
+                        let this = Earlier { index: next, content: entry.tags.content, leaf_hash: Hash([0; 32]) };
+                        known.entry(entry.tags.identity).or_insert(this);
                     }
                     next += 1;
                 }
@@ -278,19 +299,6 @@ impl Writer {
             kept.push(batch);
         }
         (outcomes, kept)
-    }
-
-    fn first_of(
-        &self,
-        in_block: &HashMap<[u8; 16], (u64, Tags)>,
-        entry: &crate::types::NewEntry,
-    ) -> Option<(u64, Tags)> {
-        if entry.fresh {
-            return None;
-        }
-        let tail = self.tail();
-        let earlier = tail.find(&entry.tags.identity).and_then(|i| Some((i, tail.tags(i)?)));
-        earlier.or_else(|| in_block.get(&entry.tags.identity).copied())
     }
 
     /// Stamps, hashes, extends the tree on a copy. `None` where nothing is left to append.
@@ -391,10 +399,11 @@ impl Writer {
     }
 
     fn answers(&self, outcomes: Vec<Vec<Outcome>>, received_at: u64) -> Vec<Committed> {
-        let known = |index: u64| self.tail().hash(index).unwrap_or(Hash([0; 32]));
+        // An entry of this block is in the tail until it is published; an earlier one was looked up.
+        let known = |index: u64, hash: Hash| self.tail().hash(index).unwrap_or(hash);
         let fill = |outcome: Outcome| match outcome {
-            Outcome::Appended { index, .. } => Outcome::Appended { index, leaf_hash: known(index) },
-            Outcome::Duplicate { index, .. } => Outcome::Duplicate { index, leaf_hash: known(index) },
+            Outcome::Appended { index, leaf_hash } => Outcome::Appended { index, leaf_hash: known(index, leaf_hash) },
+            Outcome::Duplicate { index, leaf_hash } => Outcome::Duplicate { index, leaf_hash: known(index, leaf_hash) },
             conflict @ Outcome::Conflict { .. } => conflict,
         };
         let size = self.size();

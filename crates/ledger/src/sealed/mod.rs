@@ -19,6 +19,7 @@ pub const BUNDLE: u64 = 256;
 pub(crate) const BUNDLE_LEN: usize = 256;
 /// Magic, first, end.
 pub(crate) const HEADER_BYTES: u64 = 24;
+pub(crate) const HEADER_LEN: usize = 24;
 /// SHA-256 of all before it.
 pub(crate) const TRAILER_BYTES: u64 = 32;
 /// Identity and content tag.

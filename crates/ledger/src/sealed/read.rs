@@ -10,7 +10,7 @@ use tlog::{Frontier, Hash};
 
 use super::check::read;
 use super::write::sha256;
-use super::{BUNDLE, HEADER_BYTES, Manifest, TAGS_BYTES, TAGS_LEN, TRAILER_BYTES, codec, file_name};
+use super::{BUNDLE, HEADER_BYTES, HEADER_LEN, Manifest, TAGS_BYTES, TAGS_LEN, TRAILER_BYTES, codec, file_name};
 use crate::durable::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError, ReadError};
 use crate::types::{BodyDigest, Entry, Kind, Tags};
@@ -271,6 +271,38 @@ impl SealedSets {
             }
         }
         Ok(Some(bytes))
+    }
+
+    /// Tags of one entry, checked by the digest of their bundle; zero in a raw ledger.
+    pub fn checked_tags(&self, index: u64) -> Result<Tags, ReadError> {
+        let set = self.set(index)?;
+        let Some((path, file)) = &set.tags else { return Ok(Tags::default()) };
+        let bundle = (index - set.first) / BUNDLE;
+        let at = HEADER_BYTES + bundle * BUNDLE * TAGS_BYTES;
+        let digests = HEADER_BYTES + (set.end - set.first) * TAGS_BYTES;
+        let bytes = read(&**file, at..at + BUNDLE * TAGS_BYTES).map_err(ReadError::io("read", path))?;
+        let mut digest = [0; 32];
+        file.read_exact_at(&mut digest, digests + bundle * 32).map_err(ReadError::io("read", path))?;
+        if sha256(&[&bytes]) != digest {
+            return Err(Corrupt::at(path, at, Some(index), "not the tags that were written").into());
+        }
+        let k = usize::try_from(index % BUNDLE).unwrap_or(0);
+        Ok(bytes.as_chunks::<TAGS_LEN>().0.get(k).map(tags_of).unwrap_or_default())
+    }
+
+    /// Tags of a whole set, checked by the digest in its manifest.
+    pub fn tags_of_set(&self, first: u64) -> Result<Vec<Tags>, OpenError> {
+        let (manifest, _) = self.manifest(first)?;
+        let set = self.set(first).map_err(open_error)?;
+        let (Some((path, file)), Some(part)) = (&set.tags, manifest.tags) else { return Ok(Vec::new()) };
+        let len = file.len().map_err(OpenError::io("measure", path))?;
+        let bytes = read(&**file, 0..len.min(part.bytes)).map_err(OpenError::io("read", path))?;
+        if len != part.bytes || sha256(&[&bytes]) != part.digest {
+            return Err(Corrupt::at(path, 0, Some(first), "not the tags that were written").into());
+        }
+        let entries = usize::try_from(manifest.end - manifest.first).unwrap_or(0);
+        let payload = bytes.split_at_checked(HEADER_LEN).map_or(&[][..], |(_, payload)| payload);
+        Ok(payload.as_chunks::<TAGS_LEN>().0.iter().take(entries).map(tags_of).collect())
     }
 
     /// Tags of a whole bundle; none in a raw ledger.

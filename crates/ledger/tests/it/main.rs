@@ -26,7 +26,7 @@ struct World {
 impl World {
     fn new() -> World {
         let disk = SimDisk::new();
-        for folder in ["/l", "/l/wal", "/l/sealed"] {
+        for folder in ["/l", "/l/wal", "/l/sealed", "/views"] {
             disk.door().create_dir(Path::new(folder)).unwrap();
             disk.door().sync_dir(Path::new(folder).parent().unwrap()).unwrap();
         }
@@ -39,6 +39,9 @@ impl World {
             wal: PathBuf::from("/l/wal"),
             sealed: PathBuf::from("/l/sealed"),
             origin: "test/logs/main".to_owned(),
+            ulid: rig::ULID.to_owned(),
+            views: PathBuf::from("/views").join(rig::ULID),
+            views_mac: rig::views_mac(),
             about: [7; 32],
             kind: Kind::Audit,
             config: Config { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, ..Config::default() },

@@ -55,6 +55,11 @@ pub(crate) fn body_digest() -> ledger::BodyDigest {
     Arc::new(|leaf| leaf.get(30..62)?.try_into().ok())
 }
 
+/// Not a MAC: a digest under a key that a test can use too.
+pub(crate) fn views_mac() -> ledger::Mac {
+    Arc::new(|parts| sha256(&[b"key", &parts.concat()[..]].concat()))
+}
+
 /// An entry of its own identity and body.
 pub(crate) fn push_numbered(batch: &mut Batch, number: u64) {
     let body = format!("body of entry {number}");
@@ -116,18 +121,24 @@ impl Rig {
     }
 
     pub(crate) fn open(&self) -> Result<(Ledger, OpenReport), OpenError> {
+        self.open_ledger(ULID)
+    }
+
+    pub(crate) fn open_ledger(&self, ulid: &str) -> Result<(Ledger, OpenReport), OpenError> {
         let clock = Arc::clone(&self.clock);
-        let pin = Pin::open(&self.disk(), &self.pin())?;
+        // One open pin a file: a second ledger that is open at the same time has one of its own here.
+        let path = if ulid == ULID { self.pin() } else { self.root.join(format!("pin-{ulid}")) };
+        let pin = Pin::open(&self.disk(), &path)?;
         let doors = Doors {
             disk: self.disk(),
             clock: Arc::new(move || clock.fetch_add(1_000_000, Ordering::Relaxed)),
             body_digest: body_digest(),
             stamp: Arc::new(|ns| format!("{ns:030}").into_bytes().try_into().unwrap()),
-            views_mac: Arc::new(|parts| sha256(&parts.concat())),
+            views_mac: views_mac(),
             signer: Arc::new(Plain),
             pin: Arc::new(pin),
         };
-        Ledger::open(&Place { data: self.data(), ulid: ULID.to_owned() }, self.config.clone(), doors)
+        Ledger::open(&Place { data: self.data(), ulid: ulid.to_owned() }, self.config.clone(), doors)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger::sealed::{SealedSets, check_set};
-use ledger::{Known, SealError, Sealer, Sealing, Writer};
+use ledger::{Known, Outcome, SealError, Sealer, Sealing, Writer};
 use testkit::{Fault, FaultKind, OpKind, SimDisk, Survivors, entries};
 
 use crate::{World, check, known};
@@ -36,7 +36,7 @@ fn run(world: &World, before: &Promised) -> Promised {
     let mut sealer = writer.sealer();
     for n in 0..COMMITS {
         let first = writer.size();
-        if writer.commit(vec![entries::batch(first, ENTRIES, 20 + (first as usize * 37) % 50, true)]).is_err() {
+        if writer.commit(vec![entries::batch(first, ENTRIES, 20 + (first as usize * 37) % 50, n % 2 == 0)]).is_err() {
             return promised;
         }
         promised.acknowledged = writer.size();
@@ -98,6 +98,15 @@ fn survives(world: &World, promised: &Promised, what: &str) {
     drain(&mut sealer, writer.size()).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert!(whole(world) >= 2 * BUNDLE, "{what}: {} entries sealed of {}", whole(world), writer.size());
     check(&writer, size);
+    let mut again = ledger::Batch::default();
+    (0..size).for_each(|n| entries::push(&mut again, &entries::entry(n, 20), false));
+    if size > 0 {
+        let answers = writer.commit(vec![again]).unwrap_or_else(|e| panic!("{what}: {e}"));
+        for (answer, n) in answers[0].outcomes.iter().zip(0..) {
+            let known = matches!(answer, Outcome::Duplicate { index, .. } | Outcome::Conflict { index } if *index == n);
+            assert!(known, "{what}: entry {n} again: {answer:?}");
+        }
+    }
     let left = segments(world);
     assert!(left.len() <= 5, "{what}: sealed segments are still there: {left:?}");
 }
