@@ -1,4 +1,4 @@
-//! The duplicate index of a ledger (docs/formats/views.md): which sealed entry has an identity, for the life of the log.
+//! The duplicate index of a ledger (docs/formats/views.md): which sealed entry has an identity, for its whole life.
 //!
 //! `bloom` answers most questions in memory, `run` reads one file, `write` makes one, `merge` joins several. Nothing here
 //! is believed without its MAC, and a hit is only a hint: whoever asks reads the sealed tags again. Entries that are not
