@@ -1,8 +1,8 @@
 //! The duplicate index of a ledger (docs/formats/views.md): which sealed entry has an identity, for its whole life.
 //!
-//! `bloom` answers most questions in memory, `run` reads one file, `write` makes one, `merge` joins several. Nothing here
-//! is believed without its MAC, and a hit is only a hint: whoever asks reads the sealed tags again. Entries that are not
-//! sealed yet are the tail's.
+//! `bloom` answers most questions in memory, `run` reads one file, `write` makes one, `merge` joins several. Nothing
+//! here is believed without its MAC, and a hit is only a hint: whoever asks reads the sealed tags again. Entries that
+//! are not sealed yet are the tail's.
 
 mod bloom;
 mod merge;
