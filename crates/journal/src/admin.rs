@@ -13,6 +13,7 @@ use crate::error::{Error, OpenError};
 use crate::fold::control::{Control, Fact, LedgerFact, OWN_SOURCE, Token, secret_sha256};
 use crate::limits::{NAME_BYTES_MAX, PREFIXES_MAX, TOKEN_LEDGERS_MAX};
 use crate::open;
+use crate::open::Keep;
 use crate::own::{Deciding, stating};
 use crate::request::Refusal;
 use crate::rules::{hex, is_ledger_name, is_reserved, origin, secret};
@@ -154,7 +155,7 @@ impl Inner {
             return Err(Error::Denied("admin of a ledger that the token names"));
         }
         let deciding = self.decide()?;
-        self.make_token(&deciding, new, By::Principal(&by.principal), false)
+        self.make_token(&deciding, new, By::Principal(&by.principal), false, &|_| Ok(()))
     }
 
     /// Commits a principal, where it is new, and a token of it.
@@ -164,6 +165,7 @@ impl Inner {
         new: NewToken,
         by: By<'_>,
         bootstrap: bool,
+        keep: &Keep<'_>,
     ) -> Result<(Arc<Credential>, Secret), Error> {
         let mut facts = Vec::new();
         let principal = match new.principal {
@@ -210,6 +212,8 @@ impl Inner {
         let id = token.token_id.clone();
         let stated = by.on(stating("token.created", &Fact::TokenCreated(token)));
         facts.push(stated.target("token", &id, None).target("principal", &principal, None));
+        keep(&shown).map_err(|e| Error::Unavailable(format!("the secret of the token cannot be kept: {e}")))?;
+        // Crash: a secret that no token has.
         self.commit(deciding, &facts)?;
         let made = self.authenticate(shown.expose());
         made.map(|credential| (credential, shown))

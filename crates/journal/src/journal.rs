@@ -57,8 +57,10 @@ pub struct Options {
 pub struct OpenReport {
     /// The folder was empty and is now set up.
     pub fresh: bool,
-    /// The first admin token, on a fresh folder: write it 0600 to `bootstrap.token` and show it once.
+    /// The first admin token, where there was none yet: show it once.
     pub bootstrap: Option<Secret>,
+    /// Another admin token was used before this start: no file of the first one may be left.
+    pub bootstrap_ended: bool,
     /// Sentences for the operator.
     pub notes: Vec<String>,
 }
@@ -72,7 +74,18 @@ pub struct Journal {
 impl Journal {
     /// Opens or sets up a data folder. Blocking.
     pub fn open(options: Options, doors: Doors) -> Result<(Journal, OpenReport), OpenError> {
-        let (inner, report) = open::open(options, doors)?;
+        Self::open_keeping(options, doors, &|_| Ok(()))
+    }
+
+    /// Like [`open`](Self::open). Where a first admin token is made, `keep` stores its secret before the token becomes
+    /// valid: a crash between the two leaves a secret without a token, which the next start replaces, and never a
+    /// token whose secret nobody has.
+    pub fn open_keeping(
+        options: Options,
+        doors: Doors,
+        keep: &dyn Fn(&Secret) -> std::io::Result<()>,
+    ) -> Result<(Journal, OpenReport), OpenError> {
+        let (inner, report) = open::open(options, doors, keep)?;
         Ok((Journal { inner }, report))
     }
 
@@ -136,11 +149,11 @@ impl Journal {
 
     /// Opens a stopped folder, makes a new admin token, leaves an entry, closes. Blocking.
     pub fn reset_admin_token(options: Options, doors: Doors) -> Result<(Secret, Vec<String>), OpenError> {
-        let (inner, report) = open::open(options, doors)?;
+        let (inner, report) = open::open(options, doors, &|_| Ok(()))?;
         let secret = match report.bootstrap {
             // The folder had no token at all: this one is as good.
             Some(secret) => Ok(secret),
-            None => open::admin_token(&inner, false),
+            None => open::admin_token(&inner, false, &|_| Ok(())),
         };
         let closed = open::close(&inner);
         let secret = secret?;

@@ -24,6 +24,9 @@ use crate::settle::Settler;
 use crate::state::{CONTROL, GapsShown, Inner, OpenLedger, SYSTEM, TENANT, lock};
 use crate::views::Source;
 
+/// Stores a secret before its token becomes valid.
+pub(crate) type Keep<'a> = dyn Fn(&Secret) -> std::io::Result<()> + 'a;
+
 /// The audit ledger of a new data folder.
 const MAIN: &str = "main";
 
@@ -162,7 +165,7 @@ fn open_pin(opening_disk: &Doors, choice: &PinChoice, control: &str) -> Result<P
 }
 
 /// Opens or sets up a data folder. Blocking.
-pub(crate) fn open(options: Options, doors: Doors) -> Result<(Arc<Inner>, OpenReport), OpenError> {
+pub(crate) fn open(options: Options, doors: Doors, keep: &Keep<'_>) -> Result<(Arc<Inner>, OpenReport), OpenError> {
     let folder = DataFolder::open(&doors.disk, &options.data)?;
     let data = folder.path().to_path_buf();
     let (vault, _) = Vault::open(&data.join("vault"), Arc::clone(&doors.random))?;
@@ -241,7 +244,7 @@ pub(crate) fn open(options: Options, doors: Doors) -> Result<(Arc<Inner>, OpenRe
     if first_start {
         weaker.push("accept-first-start".to_owned());
     }
-    let bootstrap = first_token(&inner)?;
+    let bootstrap = first_token(&inner, keep)?;
     let deciding = inner.decide().map_err(of_error)?;
     let started = By::Server.on(stating("server.started", &Fact::Started { options: weaker }));
     inner.commit(&deciding, &[started]).map_err(of_error)?;
@@ -249,7 +252,8 @@ pub(crate) fn open(options: Options, doors: Doors) -> Result<(Arc<Inner>, OpenRe
     let inner = Arc::new(inner);
     let follower = inner.follower.start(&inner);
     follower.map_err(|e| OpenError::Unavailable(format!("no thread: {e}")))?;
-    Ok((inner, OpenReport { fresh, bootstrap, notes }))
+    let bootstrap_ended = inner.with_control(|control| control.bootstrap_ended);
+    Ok((inner, OpenReport { fresh, bootstrap, bootstrap_ended, notes }))
 }
 
 fn of_error(error: Error) -> OpenError {
@@ -357,15 +361,15 @@ fn set_up(inner: &Inner) -> Result<(), OpenError> {
 }
 
 /// The first admin token, where there is no token yet.
-fn first_token(inner: &Inner) -> Result<Option<Secret>, OpenError> {
+fn first_token(inner: &Inner, keep: &Keep<'_>) -> Result<Option<Secret>, OpenError> {
     if inner.with_control(|control| !control.tokens.is_empty()) {
         return Ok(None);
     }
-    admin_token(inner, true).map(Some)
+    admin_token(inner, true, keep).map(Some)
 }
 
 /// An admin token over everything, by the server's own authority.
-pub(crate) fn admin_token(inner: &Inner, bootstrap: bool) -> Result<Secret, OpenError> {
+pub(crate) fn admin_token(inner: &Inner, bootstrap: bool, keep: &Keep<'_>) -> Result<Secret, OpenError> {
     let new = NewToken {
         // Any source but the server's own.
         source_prefixes: vec![String::new()],
@@ -374,7 +378,7 @@ pub(crate) fn admin_token(inner: &Inner, bootstrap: bool) -> Result<Secret, Open
         ..NewToken::default()
     };
     let deciding = inner.decide().map_err(of_error)?;
-    let (_, secret) = inner.make_token(&deciding, new, By::Server, bootstrap).map_err(of_error)?;
+    let (_, secret) = inner.make_token(&deciding, new, By::Server, bootstrap, keep).map_err(of_error)?;
     Ok(secret)
 }
 

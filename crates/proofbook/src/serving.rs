@@ -3,6 +3,7 @@
 //! Prints nothing and reads no flag itself.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const WATCH: Duration = Duration::from_millis(250);
 pub(crate) struct Serving {
     runtime: Runtime,
     running: Running,
+    signal: Pin<Box<dyn Future<Output = ()> + Send>>,
     log: Arc<dyn Log>,
 }
 
@@ -60,17 +62,23 @@ pub(crate) fn start(config: &Config) -> Result<(Serving, Started)> {
         .thread_name("http")
         .build()
         .context("no threads for the server")?;
-    let listening = runtime.block_on(server::serve(config, Arc::clone(&log), real::clock()));
-    let running = match listening {
-        Ok(running) => running,
+    let listening = runtime.block_on(async {
+        // First of all: a signal that follows the line "ready" at once must find its handler.
+        let signal = Running::signal().context("no signals can be waited for")?;
+        let running =
+            server::serve(config, Arc::clone(&log), real::clock()).await.context("the server did not start")?;
+        anyhow::Ok((Box::pin(signal), running))
+    });
+    let (signal, running) = match listening {
+        Ok(both) => both,
         Err(error) => {
             // What the start committed is signed before the process ends.
             let _ = log.close();
-            return Err(anyhow::Error::new(error).context("the server did not start"));
+            return Err(error);
         }
     };
     let bootstrap = report.bootstrap.map(|secret| secret.expose().to_owned());
-    Ok((Serving { runtime, running, log }, Started { bootstrap, notes: report.notes }))
+    Ok((Serving { runtime, running, signal, log }, Started { bootstrap, notes: report.notes }))
 }
 
 /// What went wrong, and what to do about it.
@@ -100,12 +108,13 @@ impl Serving {
     }
 
     /// Waits for SIGTERM or SIGINT; or for a ledger that stopped taking entries, whose reason is answered.
-    pub(crate) fn wait(&self) -> Result<Option<String>> {
+    pub(crate) fn wait(&mut self) -> Option<String> {
         let log = Arc::clone(&self.log);
+        let signal = &mut self.signal;
         self.runtime.block_on(async {
             tokio::select! {
-                signal = Running::signal() => signal.map(|()| None).context("no signals can be waited for"),
-                reason = poisoned(log) => Ok(Some(reason)),
+                () = signal => None,
+                reason = poisoned(log) => Some(reason),
             }
         })
     }

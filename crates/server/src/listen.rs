@@ -50,15 +50,17 @@ impl Running {
         self.addr
     }
 
-    /// Waits for SIGTERM or SIGINT.
-    pub async fn signal() -> std::io::Result<()> {
+    /// From this call on SIGTERM and SIGINT no longer end the process; the result waits for one of them. To be called
+    /// within a runtime, before anyone is told that the server is ready.
+    pub fn signal() -> std::io::Result<impl Future<Output = ()> + Send + use<>> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        Ok(())
+        Ok(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        })
     }
 
     /// Stops accepting, lets running requests end, then closes the log, which signs a checkpoint over everything.

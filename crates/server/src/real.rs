@@ -50,12 +50,16 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// Opens or sets up the data folder. Blocking. On a fresh folder the first token is on disk when this has returned.
+/// Opens or sets up the data folder. Blocking. A first token is on disk before it is valid; the file of one whose
+/// life has ended is not there when this has returned.
 pub fn open(config: &Config) -> Result<(Journal, OpenReport), OpenError> {
-    let (journal, report) = Journal::open(options(config), doors())?;
-    if let Some(secret) = &report.bootstrap {
+    let keep = |secret: &Secret| {
         write_bootstrap(&config.data, secret.expose())
-            .map_err(|e| OpenError::Unavailable(format!("{BOOTSTRAP_FILE} cannot be written: {e}")))?;
+            .map_err(|e| std::io::Error::new(e.kind(), format!("{BOOTSTRAP_FILE}: {e}")))
+    };
+    let (journal, report) = Journal::open_keeping(options(config), doors(), &keep)?;
+    if report.bootstrap_ended {
+        remove_bootstrap(&config.data);
     }
     Ok((journal, report))
 }
@@ -65,13 +69,19 @@ pub fn reset_admin_token(config: &Config) -> Result<(Secret, Vec<String>), OpenE
     Journal::reset_admin_token(options(config), doors())
 }
 
-/// Writes the first token for its owner alone; refuses to overwrite.
+/// Writes the first token for its owner alone, whole or not at all; returned = durable. Replaces one that a crash left
+/// behind before its token was valid.
 pub fn write_bootstrap(data: &Path, secret: &str) -> std::io::Result<()> {
-    let path = data.join(BOOTSTRAP_FILE);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(secret.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
+    let unfinished = data.join(format!("{BOOTSTRAP_FILE}.tmp"));
+    match std::fs::remove_file(&unfinished) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    file.write_all(format!("{secret}\n").as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, data.join(BOOTSTRAP_FILE))?;
+    std::fs::File::open(data)?.sync_all()
 }
 
 /// Removes the first token, once another admin token is in use.
@@ -90,13 +100,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_token_is_for_its_owner_alone_and_is_not_overwritten() -> std::io::Result<()> {
+    fn the_first_token_is_for_its_owner_alone() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         write_bootstrap(folder.path(), "secret")?;
         let path = folder.path().join(BOOTSTRAP_FILE);
         assert_eq!(std::fs::read_to_string(&path)?, "secret\n");
         assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
-        assert!(write_bootstrap(folder.path(), "other").is_err());
+        // A crash left both: a later start makes another token.
+        std::fs::write(folder.path().join("bootstrap.token.tmp"), "pb_")?;
+        write_bootstrap(folder.path(), "other")?;
+        assert_eq!(std::fs::read_to_string(&path)?, "other\n");
+        assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
         remove_bootstrap(folder.path());
         assert!(!path.exists());
         remove_bootstrap(folder.path());

@@ -19,9 +19,9 @@ pub(crate) fn run(global: &Global, flags: &Up) -> Result<Exit> {
     file.behind_tls_proxy = flags.behind_tls_proxy;
     let config = file.resolve()?;
     log_to_stderr(flags.log_format);
-    let (serving, started) = serving::start(&config)?;
+    let (mut serving, started) = serving::start(&config)?;
     say(global, &config, &serving, &started);
-    let reason = serving.wait()?;
+    let reason = serving.wait();
     if reason.is_none() && !global.json {
         output::note("stopping: draining requests, signing the last checkpoint");
     }
