@@ -65,6 +65,35 @@ pub struct Built {
     pub slots: Vec<Slot>,
     /// Numbers of the events in the batch, ascending by position.
     pub numbers: Vec<Number>,
+    salts: Salts,
+}
+
+/// Salts of bodies, drawn from the random source by the hundred: a call for each would cost more than its bytes.
+#[derive(Default)]
+struct Salts {
+    drawn: Vec<[u8; 16]>,
+    /// How many may be needed.
+    wanted: usize,
+}
+
+impl Salts {
+    /// Most salts of one draw.
+    const DRAW: usize = 256;
+
+    fn of(wanted: usize) -> Salts {
+        Salts { drawn: Vec::new(), wanted }
+    }
+
+    fn next(&mut self, random: &Random) -> [u8; 16] {
+        if let Some(salt) = self.drawn.pop() {
+            return salt;
+        }
+        let mut bytes = vec![0; 16 * self.wanted.clamp(1, Self::DRAW)];
+        random(&mut bytes);
+        self.drawn.extend(bytes.as_chunks::<16>().0);
+        // Drawn just now, so there is one.
+        self.drawn.pop().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -91,7 +120,8 @@ impl Builder<'_> {
         parts: &[&[u8]],
         collide: bool,
     ) -> Result<Built, Refusal> {
-        let mut built = Built { slots: Vec::with_capacity(parts.len()), ..Built::default() };
+        let mut built =
+            Built { slots: Vec::with_capacity(parts.len()), salts: Salts::of(parts.len()), ..Built::default() };
         let (mut body, mut leaf) = (Vec::new(), Vec::new());
         let how = How { collide, own: false };
         let mut counted = (0, 1);
@@ -150,8 +180,7 @@ impl Builder<'_> {
         if how.collide {
             event.collide(make_id());
         }
-        let mut salt = [0; 16];
-        (self.random)(&mut salt);
+        let salt = built.salts.next(self.random);
         body.clear();
         event.write_body(&STANDARD.encode(salt), body);
         let mut body_sha256 = [0; 32];

@@ -30,7 +30,7 @@ pub(crate) fn append(
         }
         Err(error) => return done(Err(error)),
     };
-    let Built { batch, slots, numbers } = match inner.builder(ledger).build(credential, request) {
+    let Built { batch, slots, numbers, .. } = match inner.builder(ledger).build(credential, request) {
         Ok(built) => built,
         Err(refusal) => return done(Err(Error::Refused(refusal))),
     };
