@@ -292,6 +292,11 @@ impl Inner {
         self.control.read().unwrap_or_else(PoisonError::into_inner).authenticate(secret)
     }
 
+    pub(crate) fn is_valid(&self, credential: &Credential) -> bool {
+        let token = |control: &Control| control.tokens.get(&credential.token_id).map(|token| token.revoked_at);
+        self.fit().is_ok() && self.with_control(token) == Some(None)
+    }
+
     /// Whether this use ends the life of the first token's file: `true` once.
     pub(crate) fn ends_bootstrap(self: &Arc<Self>, credential: &Credential) -> bool {
         if !self.bootstrap_open.load(Ordering::Acquire) {

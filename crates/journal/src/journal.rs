@@ -94,6 +94,11 @@ impl Journal {
         self.inner.authenticate(secret)
     }
 
+    /// Whether the credential's token is still valid: for requests that outlive their first look.
+    pub fn is_valid(&self, credential: &Credential) -> bool {
+        self.inner.is_valid(credential)
+    }
+
     /// Appends the events of a request. `done` runs once, when all are durable or nothing was appended; it may run on
     /// the sequencer's thread and must not block. An outer error means that nothing was appended (`Unavailable` of a
     /// poisoned ledger: the fate is unknown).

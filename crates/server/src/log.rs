@@ -21,6 +21,8 @@ pub struct Shown(pub String);
 pub trait Log: Send + Sync + 'static {
     /// See [`Journal::authenticate`].
     fn authenticate(&self, secret: &str) -> Option<Arc<Credential>>;
+    /// See [`Journal::is_valid`].
+    fn is_valid(&self, credential: &Credential) -> bool;
     /// See [`Journal::ends_bootstrap`].
     fn ends_bootstrap(&self, credential: &Credential) -> bool;
     /// See [`Journal::append`].
@@ -79,6 +81,9 @@ pub trait Log: Send + Sync + 'static {
 impl Log for Journal {
     fn authenticate(&self, secret: &str) -> Option<Arc<Credential>> {
         Journal::authenticate(self, secret)
+    }
+    fn is_valid(&self, credential: &Credential) -> bool {
+        Journal::is_valid(self, credential)
     }
     fn ends_bootstrap(&self, credential: &Credential) -> bool {
         Journal::ends_bootstrap(self, credential)

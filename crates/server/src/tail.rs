@@ -108,7 +108,7 @@ impl Tail {
             if let Some(bytes) = self.ready.pop_front() {
                 return Some(bytes);
             }
-            if *self.stopping.borrow() {
+            if *self.stopping.borrow() || !self.is_allowed() {
                 return None;
             }
             let size = *self.size.borrow_and_update();
@@ -124,9 +124,13 @@ impl Tail {
         }
     }
 
+    /// A token that was revoked since ends its tails, at the latest with the next heartbeat.
+    fn is_allowed(&self) -> bool {
+        self.call.credential().is_ok_and(|who| self.call.app.log.is_valid(who))
+    }
+
     async fn fetch(&mut self, size: u64) -> Option<()> {
         if (self.call.app.clock)() >= self.window_end && !self.own_only(size) {
-            // HOLE: a token that is revoked keeps its open tail until it ends; the log has no door that tells.
             self.record().await.ok()?;
         }
         let (ledger, range) = (self.ledger.clone(), self.next..size.min(self.next.saturating_add(TAIL_PAGE)));

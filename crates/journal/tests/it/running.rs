@@ -141,7 +141,9 @@ fn tokens_are_made_used_and_revoked_for_good() {
     eventually("the end of bootstrap.token is an entry", || {
         !bodies(&journal, &admin, "control", "bootstrap.ended").is_empty()
     });
+    assert!(journal.is_valid(&bo));
     journal.revoke_token(&admin, &bo.token_id).unwrap();
+    assert!(!journal.is_valid(&bo) && journal.is_valid(&admin));
     assert!(journal.authenticate(secret.expose()).is_none());
     let listed = journal.list_tokens(&admin).unwrap();
     assert_eq!(listed.len(), 3);

@@ -75,6 +75,10 @@ impl Double {
         self.tokens.lock().unwrap().insert(secret.into(), Arc::new(credential));
     }
 
+    pub(crate) fn revoke(&self, secret: &str) {
+        self.tokens.lock().unwrap().remove(secret);
+    }
+
     pub(crate) fn size(&self, ledger: &str) -> u64 {
         self.ledgers.lock().unwrap()[ledger].entries.len() as u64
     }
@@ -159,6 +163,9 @@ fn split(body: &[u8]) -> Result<Vec<serde_json::Value>, Error> {
 impl Log for Double {
     fn authenticate(&self, secret: &str) -> Option<Arc<Credential>> {
         self.tokens.lock().unwrap().get(secret).cloned()
+    }
+    fn is_valid(&self, credential: &Credential) -> bool {
+        self.tokens.lock().unwrap().values().any(|c| c.token_id == credential.token_id)
     }
     fn ends_bootstrap(&self, _: &Credential) -> bool {
         false

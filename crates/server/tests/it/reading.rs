@@ -147,6 +147,19 @@ async fn a_tail_of_access_leaves_out_what_it_causes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_loses_its_open_tails() {
+    let (running, double) = start().await;
+    let addr = running.addr();
+    let mut stream = open_tail(addr, "/v1/ledgers/main/tail").await;
+    until(&mut stream, ": tail").await;
+    double.revoke("reader");
+    post(addr, "/v1/ledgers/main/events", "writer", b"{\"action\":\"secret\"}").await;
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the tail ends").unwrap();
+    assert!(!String::from_utf8_lossy(&rest).contains("secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_figures_status_and_odd_methods() {
     let (running, _) = start().await;
     let addr = running.addr();
