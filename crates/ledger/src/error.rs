@@ -95,6 +95,14 @@ impl OpenError {
         }
     }
 
+    /// One sentence with the kernel's answer, for a status line.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            OpenError::Io { source, .. } => format!("{self}: {source}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Wraps a failed disk call.
     pub fn io(call: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
         let path = path.to_path_buf();

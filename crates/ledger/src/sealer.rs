@@ -325,10 +325,7 @@ fn io_waits(call: &str, path: &Path, error: &io::Error) -> SealError {
 
 /// Writing failed, or what was written was read back otherwise: the attempt is made again from the segments.
 fn failed(error: &OpenError) -> SealError {
-    match std::error::Error::source(error) {
-        Some(source) => waits(format!("{error}: {source}")),
-        None => waits(error.to_string()),
-    }
+    waits(error.sentence())
 }
 
 /// What was sealed before cannot be read, or is damaged.

@@ -14,12 +14,13 @@ use tlog::{Checkpoint, CheckpointSigner, Hash, Resource};
 use crate::about;
 use crate::checkpoints::CheckpointLog;
 use crate::config::Config;
-use crate::durable::Disk;
+use crate::durable::{Disk, yield_to_others};
 use crate::error::Corrupt;
 use crate::error::{OpenError, ReadError};
 use crate::limits;
 use crate::pin::Pin;
 use crate::publish::{Publisher, percentiles};
+use crate::recheck::Recheck;
 use crate::recover::{Known, recover_walk};
 use crate::sealer::{SealError, Sealer, Sealing};
 use crate::segment::{Checks, Taken};
@@ -38,6 +39,9 @@ const IDLE: Duration = Duration::from_secs(1);
 const SEAL_AGAIN: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts: a full disk that was cleared is noticed within it.
 const SEAL_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// How often the verifier asks again for a sealed file that cannot be read.
+const READ_AGAIN: u32 = 3;
 
 /// What a ledger needs from outside.
 #[derive(Clone)]
@@ -87,6 +91,7 @@ struct Threads {
     writer: JoinHandle<()>,
     publisher: JoinHandle<Publisher>,
     sealer: JoinHandle<()>,
+    verifier: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     stop_sealer: Arc<AtomicBool>,
 }
@@ -113,6 +118,7 @@ impl Ledger {
         publisher.publish().map_err(|reason| io(std::io::Error::other(reason)))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let recheck = shared.config.verify_sealed.then(|| writer.recheck());
         let sealer = writer.sealer();
         let stop_sealer = sealer.stop();
         let name = |what: &str| std::thread::Builder::new().name(what.to_owned());
@@ -129,7 +135,15 @@ impl Ledger {
                 move || run_sealer(&shared, sealer)
             })
             .map_err(io)?;
-        let threads = Arc::new(Mutex::new(Some(Threads { writer, publisher, sealer, stop, stop_sealer })));
+        let verifier = match recheck {
+            None => None,
+            Some(recheck) => {
+                let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
+                Some(name("verifier").spawn(move || run_verifier(&shared, recheck, &stop)).map_err(io)?)
+            }
+        };
+        let threads = Threads { writer, publisher, sealer, verifier, stop, stop_sealer };
+        let threads = Arc::new(Mutex::new(Some(threads)));
         Ok((Ledger { shared, threads }, report))
     }
 
@@ -252,7 +266,7 @@ impl Ledger {
             immutable: sealing.immutable,
             poisoned: shared.poisoned().cloned(),
             sealer_waits: sealing.waits,
-            verification: Verification::NotRun,
+            verification: lock(&shared.verification).clone(),
             blocks: shared.blocks.load(Ordering::Relaxed),
             bytes_written: shared.bytes_written.load(Ordering::Relaxed),
             sync_p50_ns,
@@ -271,10 +285,13 @@ impl Ledger {
         let written = threads.writer.join().map_err(|_| failed("writer"));
         threads.stop.store(true, Ordering::Release);
         self.shared.wake_publisher();
+        self.shared.wake_sealer();
         let publisher = threads.publisher.join().map_err(|_| failed("publisher"));
         let sealed = threads.sealer.join().map_err(|_| failed("sealer"));
+        let verified = threads.verifier.map_or(Ok(()), |thread| thread.join().map_err(|_| failed("verifier")));
         written?;
         sealed?;
+        verified?;
         publisher?.publish().map_err(AppendError::Poisoned)?;
         let waiters = std::mem::take(&mut self.shared.shown().waiters);
         waiters.into_iter().for_each(|(_, done)| done(Err(AppendError::Closing)));
@@ -322,6 +339,33 @@ fn run_sealer(shared: &Shared, mut sealer: Sealer) {
                 pause = (pause * 2).min(SEAL_AGAIN_MAX);
             }
             Err(SealError::Damage(why)) => shared.poison(why),
+        }
+    }
+}
+
+fn run_verifier(shared: &Shared, mut recheck: Recheck, stop: &AtomicBool) {
+    let _guard = Guard(shared, "verifier");
+    yield_to_others();
+    let mut failures = 0;
+    while !stop.load(Ordering::Acquire) && shared.poisoned().is_none() {
+        let checked = recheck.checked();
+        *lock(&shared.verification) = Verification::Running { checked };
+        match recheck.step() {
+            Ok(true) => failures = 0,
+            Ok(false) => {
+                *lock(&shared.verification) = Verification::Whole { checked };
+                return;
+            }
+            Err(OpenError::Io { .. }) if failures < READ_AGAIN => {
+                failures += 1;
+                shared.rest(SEAL_AGAIN, stop);
+            }
+            // A file that cannot be read at all is no better than a damaged one.
+            Err(error) => {
+                let what = format!("sealed files: {}", error.sentence());
+                *lock(&shared.verification) = Verification::Failed(what.clone());
+                shared.poison(what);
+            }
         }
     }
 }
@@ -394,7 +438,7 @@ fn recover_ledger(
     Ok((shared, writer, publisher, report))
 }
 
-/// A panic in the sequencer or sealer poisons its ledger.
+/// A panic in the sequencer, sealer or verifier poisons its ledger.
 struct Guard<'a>(&'a Shared, &'static str);
 
 impl Drop for Guard<'_> {

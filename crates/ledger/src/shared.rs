@@ -12,7 +12,7 @@ use crate::limits;
 use crate::service::Doors;
 use crate::store::Store;
 use crate::tail::Tail;
-use crate::types::{About, AppendError, Batch, Committed, Done, Published, Signed, Watch};
+use crate::types::{About, AppendError, Batch, Committed, Done, Published, Signed, Verification, Watch};
 
 /// A batch and whom to tell. Dropped without an answer (a panic, a poisoned queue), it answers `Poisoned`.
 pub(crate) struct Pending {
@@ -76,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) blocks: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) syncs: Mutex<VecDeque<u64>>,
+    pub(crate) verification: Mutex<Verification>,
     sealing: Mutex<Sealing>,
     seal: Condvar,
 }
@@ -117,6 +118,7 @@ impl Shared {
             blocks: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             syncs: Mutex::default(),
+            verification: Mutex::default(),
             sealing: Mutex::default(),
             seal: Condvar::new(),
         }

@@ -17,6 +17,7 @@ use crate::frame::{BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest
 use crate::frame::{chain_after, sha256};
 use crate::limits::LEAF_BYTES_MAX;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, BODY_BYTES_MAX};
+use crate::recheck::Recheck;
 use crate::sealer::Sealer;
 use crate::segment::{self, SegmentFile};
 use crate::store::{Earlier, LookError, Store};
@@ -152,6 +153,11 @@ impl Writer {
     /// The sealer that belongs to this writer; there must be no second one.
     pub fn sealer(&self) -> Sealer {
         Sealer::new(&self.setup, self.store())
+    }
+
+    /// A walk over all sets that are sealed now.
+    pub fn recheck(&self) -> Recheck {
+        Recheck::new(&self.setup, self.store.sealed())
     }
 
     /// Segment number and offset at which the next block begins.

@@ -5,6 +5,7 @@
 mod os;
 
 pub use os::OsDisk;
+pub(crate) use os::yield_to_others;
 
 use std::io;
 use std::path::Path;

@@ -16,6 +16,9 @@ use super::{Disk, DiskFile};
 /// Slices that one `pwritev` takes (IOV_MAX).
 const SLICES_MAX: usize = 1024;
 
+/// The lowest priority there is.
+const NICE: i32 = 19;
+
 /// The real disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsDisk;
@@ -124,6 +127,12 @@ impl DiskFile for OsFile {
         // Advice only: where the kernel keeps the pages, the next read is served from memory.
         let _ = rustix::fs::fadvise(self.0.as_fd(), 0, None, Advice::DontNeed);
     }
+}
+
+/// Lets every other thread go first. Advice only.
+pub(crate) fn yield_to_others() {
+    // On Linux a priority belongs to a thread, named by its number.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
 
 /// An exclusive lock of the open file description on the whole file: it does not belong to the process, so a second

@@ -182,8 +182,9 @@ impl SealedSets {
             None => Frontier::new(),
         };
         if frontier.size() != first {
-            let path = self.dir.join(file_name(first, "seal"));
-            return Err(Corrupt::at(&path, 0, Some(first), "the set does not continue the one before").into());
+            let at = first.min(frontier.size());
+            let path = self.dir.join(file_name(at, "seal"));
+            return Err(Corrupt::at(&path, 0, Some(at), "no set continues the one before").into());
         }
         Ok((frontier, self.leaf_hashes(first..size).map_err(open_error)?))
     }

@@ -1,9 +1,12 @@
 //! The write path over a disk that forgets, fails and is cut off: what was acknowledged is there, whatever happens.
+//!
+//! `PROOFBOOK_COUNTS=ci` runs the counts of continuous integration.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod damage;
 mod duplicates;
 mod power;
+mod recheck;
 mod rig;
 mod sealed;
 mod sealer;
@@ -17,6 +20,11 @@ use testkit::{SimDisk, VirtualClock, entries};
 
 /// Small segments, so that a short workload rolls.
 const SEGMENT_BYTES: u64 = 2_000;
+
+/// The counts of continuous integration are asked for.
+fn is_ci() -> bool {
+    std::env::var("PROOFBOOK_COUNTS").is_ok_and(|tier| tier == "ci")
+}
 
 struct World {
     disk: SimDisk,

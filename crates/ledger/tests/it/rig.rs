@@ -174,11 +174,11 @@ pub(crate) fn numbered(from: u64, count: u64) -> Batch {
     batch
 }
 
-/// Waits for what another thread brings about; ten seconds are far more than it takes.
+/// Waits for what another thread brings about; a minute is far more than it takes.
 pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !done() {
-        assert!(begun.elapsed().as_secs() < 10, "{what} did not come about");
+        assert!(begun.elapsed().as_secs() < 60, "{what} did not come about");
         std::thread::yield_now();
     }
 }

@@ -235,7 +235,9 @@ fn reads_join_sealed_sets_and_tail() {
 /// What does not hash to the tree is not served, and its file is named.
 #[test]
 fn damaged_sealed_files_are_not_served() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
+    // It would find the damage too, and poison.
+    rig.config.verify_sealed = false;
     let (ledger, _) = rig.open().unwrap();
     for round in 0..3 {
         append(&ledger, numbered(round * 200, 200)).unwrap();
