@@ -10,6 +10,9 @@
 
 mod hostile;
 mod http;
+mod kill;
+mod reading;
+mod real;
 mod rig;
 mod stop;
 mod tls;

@@ -139,6 +139,12 @@ fn clean(command: &mut Command, folder: &Folder) {
 pub(crate) struct Starting(Option<Up>);
 
 impl Starting {
+    pub(crate) fn kill(mut self) {
+        if let Some(up) = self.0.take() {
+            up.kill();
+        }
+    }
+
     pub(crate) fn ready(mut self) -> Result<Up, NotUp> {
         let mut up = self.0.take().unwrap();
         let end = Instant::now() + PATIENCE;

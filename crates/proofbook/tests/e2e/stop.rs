@@ -7,7 +7,7 @@ use ledger::CheckpointLog;
 use tlog::{Checkpoint, Note};
 
 use crate::rig::{Folder, How, vkeys};
-use crate::writers::{Writer, load, prove};
+use crate::writers::{Judge, Writer, load};
 
 /// The last checkpoint of a stopped folder, as it lies on disk.
 fn last_on_disk(folder: &Folder, ledger: &str) -> Checkpoint {
@@ -40,11 +40,12 @@ fn sigterm_under_load_loses_nothing() {
     assert!(last.size > highest, "acknowledged up to #{highest}, the last checkpoint has {} entries", last.size);
     let up = folder.up();
     let mut http = up.http(&token);
+    let mut judge = Judge::new(&keys);
     let mut proved = 0;
     for writer in &mut writers {
         assert!(writer.receipts.len() > 5, "{} wrote only {}", writer.name, writer.receipts.len());
         for receipt in writer.receipts.values() {
-            prove(&mut http, &keys, receipt);
+            judge.prove(&mut http, receipt);
             proved += 1;
         }
         writer.resend(&mut http);

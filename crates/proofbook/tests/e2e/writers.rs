@@ -114,27 +114,47 @@ pub(crate) fn checkpoint(http: &mut Http, keys: &[Vkey]) -> Checkpoint {
     tlog::verify_checkpoint(&answer.body, keys, None).unwrap()
 }
 
-/// A fresh proof of a receipt, judged by the pinned keys. The server may still be publishing.
-pub(crate) fn prove(http: &mut Http, keys: &[Vkey], receipt: &Receipt) {
-    let path = format!("/v1/ledgers/main/entries/{}/proof", receipt.index);
-    let mut answer = http.get(&path);
-    for _ in 0..100 {
-        if !matches!(answer.status, 429 | 503) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-        answer = http.get(&path);
-    }
-    assert_eq!(answer.status, 200, "{receipt:?}: {}", answer.text());
-    judge(&answer.body, keys, receipt);
+/// Judges proofs by the pinned keys; a checkpoint that many proofs share is judged once.
+pub(crate) struct Judge<'a> {
+    keys: &'a [Vkey],
+    known: Option<(String, Checkpoint)>,
 }
 
-/// A proof says what the receipt said.
-pub(crate) fn judge(proof: &[u8], keys: &[Vkey], receipt: &Receipt) {
-    let proof = TlogProof::parse(proof).unwrap();
-    let leaf = hash(&receipt.leaf_hash);
-    assert_eq!(proof.index, receipt.index);
-    proof.verify(&leaf, keys, None).unwrap_or_else(|e| panic!("{receipt:?}: {e}"));
+impl<'a> Judge<'a> {
+    pub(crate) fn new(keys: &'a [Vkey]) -> Judge<'a> {
+        Judge { keys, known: None }
+    }
+
+    /// Fetches a fresh proof of a receipt and judges it. The server may still be publishing.
+    pub(crate) fn prove(&mut self, http: &mut Http, receipt: &Receipt) {
+        let path = format!("/v1/ledgers/main/entries/{}/proof", receipt.index);
+        let mut answer = http.get(&path);
+        for _ in 0..100 {
+            if !matches!(answer.status, 429 | 503) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            answer = http.get(&path);
+        }
+        assert_eq!(answer.status, 200, "{receipt:?}: {}", answer.text());
+        self.judge(&answer.body, receipt);
+    }
+
+    /// A proof says what the receipt said.
+    pub(crate) fn judge(&mut self, proof: &[u8], receipt: &Receipt) {
+        let proof = TlogProof::parse(proof).unwrap();
+        assert_eq!(proof.index, receipt.index);
+        let checkpoint = match &self.known {
+            Some((note, checkpoint)) if *note == proof.checkpoint_note => checkpoint,
+            _ => {
+                let checked = tlog::verify_checkpoint(proof.checkpoint_note.as_bytes(), self.keys, None).unwrap();
+                &self.known.insert((proof.checkpoint_note.clone(), checked)).1
+            }
+        };
+        let leaf = hash(&receipt.leaf_hash);
+        tlog::verify_inclusion(&leaf, proof.index, checkpoint.size, &proof.proof, &checkpoint.root)
+            .unwrap_or_else(|e| panic!("{receipt:?}: {e}"));
+    }
 }
 
 fn hash(hex: &str) -> Hash {
