@@ -2,7 +2,9 @@
 //! enters their identities into the duplicate index, and releases the segments that are sealed to their last entry.
 //!
 //! A plain object over `Disk`: no thread and no clock, so that a simulator can drive it. It reads the segments again by
-//! length and chain and takes nothing from memory but what it compares with. It signs nothing and appends nothing.
+//! length and chain, and hashes each leaf and body once: as it lies in the finished files, against the leaf hashes that
+//! the publisher has compared. Where that fails, it does so once more and hashes what it reads from the segments too,
+//! which tells damage there from damage on the way. It signs nothing and appends nothing.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +16,7 @@ use crate::error::OpenError;
 use crate::frame::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::sealed::{self, SealedSets, SetSpec, SetWriter};
 use crate::second::SecondTree;
-use crate::segment::{self, Checks, Step, Taken, Walk};
+use crate::segment::{self, Checks, Skim, Step, Taken, Walk};
 use crate::store::Store;
 use crate::tail::{Segment, whole_bundles};
 use crate::writer::Setup;
@@ -45,6 +47,10 @@ pub struct Sealer {
     store: Store,
     checks: Checks,
     cursor: Option<Cursor>,
+    /// Hash what is read from the segments.
+    careful: bool,
+    /// The attempt failed because bytes were not the ones that were hashed.
+    doubt: bool,
     merge: Option<Merge>,
     immutable: Immutable,
     stop: Arc<AtomicBool>,
@@ -53,7 +59,9 @@ pub struct Sealer {
 /// Where in the segments the next set begins, or a block before it.
 #[derive(Clone)]
 struct Cursor {
-    walk: Walk,
+    skim: Skim,
+    /// The same place, hashed: of a careful attempt.
+    walk: Option<Walk>,
     number: u64,
     offset: u64,
 }
@@ -73,7 +81,8 @@ impl Sealer {
     pub(crate) fn new(setup: &Setup, store: Store) -> Sealer {
         let checks = Checks { kind: setup.kind, body_digest: Arc::clone(&setup.body_digest) };
         let immutable = if setup.config.immutable { Immutable::Unknown } else { Immutable::No };
-        Sealer { setup: setup.clone(), store, checks, cursor: None, merge: None, immutable, stop: Arc::default() }
+        let (setup, stop) = (setup.clone(), Arc::default());
+        Sealer { setup, store, checks, cursor: None, careful: false, doubt: false, merge: None, immutable, stop }
     }
 
     /// Ends a step between two blocks when set: it then says that it waits.
@@ -104,7 +113,12 @@ impl Sealer {
             return Ok(Sealing::Worked);
         }
         let Some(target) = self.due(published) else { return self.merge() };
-        let result = self.seal(target);
+        let mut result = self.seal(target);
+        if std::mem::take(&mut self.doubt) {
+            (self.cursor, self.careful) = (None, true);
+            result = self.seal(target);
+            (self.doubt, self.careful) = (false, false);
+        }
         if result.is_err() {
             self.cursor = None;
         }
@@ -130,12 +144,8 @@ impl Sealer {
     /// Writes one set and takes it up. Its root is worked out from the leaf hashes that the publisher has compared.
     fn seal(&mut self, target: u64) -> Result<(), SealError> {
         let sealed = self.store.sealed();
-        let root = {
-            let hashes = self.store.tail().hashes(sealed.end()..target);
-            let mut frontier = sealed.frontier().clone();
-            frontier.extend(&hashes.ok_or_else(|| waits("the tail does not hold what is to be sealed"))?);
-            frontier.root()
-        };
+        let hashes = self.store.tail().hashes(sealed.end()..target);
+        let hashes = hashes.ok_or_else(|| waits("the tail does not hold what is to be sealed"))?;
         self.remove_attempt(&sealed)?;
         let spec = SetSpec {
             origin: self.setup.origin.clone(),
@@ -151,33 +161,54 @@ impl Sealer {
             None => self.first_cursor(&sealed)?,
         };
         let mut taken = Taken::default();
-        while cursor.walk.tree.size() < target {
+        let mut behind = None;
+        while cursor.skim.size < target {
             if self.stop.load(Ordering::Acquire) {
                 return Err(waits("the ledger is closing"));
             }
             let before = cursor.clone();
             self.block(&mut cursor, &mut taken)?;
-            let received_at = cursor.walk.received_at;
-            let due = sealed.end()..target;
-            for (_, leaf, body, tags) in taken.entries().filter(|(index, ..)| due.contains(index)) {
-                set.push(leaf, body, tags, received_at).map_err(|e| failed(&e))?;
+            let received_at = cursor.skim.received_at;
+            for (index, leaf, body, tags) in taken.entries() {
+                let at = index.checked_sub(sealed.end()).and_then(|at| usize::try_from(at).ok());
+                if let Some(hash) = at.and_then(|at| hashes.get(at)) {
+                    set.push_hashed(leaf, *hash, body, tags, received_at).map_err(|e| failed(&e))?;
+                }
             }
-            if cursor.walk.tree.size() > target {
+            behind = Some(cursor.skim.clone());
+            if cursor.skim.size > target {
                 // The rest of this block belongs to the next set.
                 cursor = before;
                 break;
             }
         }
+        self.compare_root(&set, target, behind)?;
         // Crash: files without a manifest, removed at the next start. Behind it: the set exists, and the segments too.
-        let manifest = set.finish(&self.setup.body_digest, Some(&root)).map_err(|e| failed(&e))?;
+        let manifest = set.finish(&self.setup.body_digest, None).map_err(|e| {
+            self.doubt = matches!(e, OpenError::Corrupt(_));
+            failed(&e)
+        })?;
         let mut sets = SealedSets::clone(&sealed);
         let immutable = sets.add(&manifest, self.immutable != Immutable::No);
         if !immutable {
             self.immutable = Immutable::No;
         }
         self.store.take_up(sets);
-        self.cursor = Some(cursor);
+        self.cursor = Some(Cursor { walk: None, ..cursor });
         Ok(())
+    }
+
+    /// The hashes that the set was made with, and those behind it, must give the root of the last commit record read.
+    fn compare_root(&mut self, set: &SetWriter, target: u64, behind: Option<Skim>) -> Result<(), SealError> {
+        let behind = behind.ok_or_else(|| waits("nothing was read that is to be sealed"))?;
+        let rest = self.store.tail().hashes(target..behind.size);
+        let mut frontier = set.frontier().clone();
+        frontier.extend(&rest.ok_or_else(|| waits("the tail does not hold what was read"))?);
+        if frontier.root() == behind.root {
+            return Ok(());
+        }
+        self.doubt = true;
+        Err(waits(format!("the leaf hashes up to entry {target} do not give the root of the segment")))
     }
 
     /// Takes the next block, entering the next segment where one ends.
@@ -191,11 +222,19 @@ impl Sealer {
             let path = segment.file.path.display();
             let file = &*segment.file.file;
             let (offset, end) = (cursor.offset, segment.end_offset);
-            let step = cursor.walk.step(&self.checks, &self.setup.config, file, offset, end, taken);
+            let config = &self.setup.config;
+            let step = match &mut cursor.walk {
+                None => cursor.skim.step(config, file, offset, end, taken),
+                Some(walk) => walk.step(&self.checks, config, file, offset, end, taken),
+            };
             match step.map_err(|e| waits(format!("read {path}: {e}")))? {
                 Step::Block { next } => {
                     cursor.offset = next;
-                    return self.compare(&segment, taken);
+                    if let Some(walk) = &cursor.walk {
+                        cursor.skim = Skim::of(walk);
+                        self.compare(&segment, taken)?;
+                    }
+                    return Ok(());
                 }
                 Step::Fails { index, what } => {
                     return Err(SealError::Damage(format!("{path} at byte {offset}, entry {index}: {what}")));
@@ -242,7 +281,8 @@ impl Sealer {
         }
         let received_at = sealed.received_before(header.size).map_err(|e| failed_read(&e))?;
         let walk = Walk { tree, chain: header.chain, received_at };
-        Ok(Cursor { walk, number: segment.file.number, offset: SEGMENT_HEADER_BYTES as u64 })
+        let (skim, walk) = (Skim::of(&walk), self.careful.then_some(walk));
+        Ok(Cursor { skim, walk, number: segment.file.number, offset: SEGMENT_HEADER_BYTES as u64 })
     }
 
     /// An attempt that failed after its manifest got its name, but before that was known to be durable, is undone
@@ -306,8 +346,8 @@ impl Sealer {
 fn enter(cursor: &mut Cursor, next: &Segment) -> Result<(), SealError> {
     let path = next.file.path.display();
     let header = segment::read_header(&*next.file.file).map_err(|e| waits(format!("read {path}: {e}")))?;
-    let walk = &cursor.walk;
-    let joins = |h: &SegmentHeader| (h.size, h.root, h.chain) == (walk.tree.size(), walk.tree.root(), walk.chain);
+    let at = &cursor.skim;
+    let joins = |h: &SegmentHeader| (h.size, h.root, h.chain) == (at.size, at.root, at.chain);
     if !header.as_ref().is_ok_and(joins) {
         return Err(SealError::Damage(format!("{path} at byte 0: not the header of the segment that follows")));
     }

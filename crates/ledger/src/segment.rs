@@ -132,35 +132,8 @@ impl Walk {
         end: u64,
         taken: &mut Taken,
     ) -> io::Result<Step> {
-        let room = end.saturating_sub(offset);
-        if room == 0 {
-            return Ok(Step::End);
-        }
-        let index = self.tree.size();
-        let fails = |what| Ok(Step::Fails { index, what });
-        let mut head = [0; BLOCK_HEADER_BYTES];
-        if room < BLOCK_HEADER_BYTES as u64 {
-            return fails("the file ends within a block's header");
-        }
-        file.read_exact_at(&mut head, offset)?;
-        let header = match BlockHeader::decode(&head) {
-            Ok(header) => header,
-            Err(what) => return fails(what),
-        };
-        if room - (BLOCK_HEADER_BYTES as u64) < header.rest_bytes() {
-            return fails("the file ends within a block");
-        }
-        let Ok(rest) = usize::try_from(header.rest_bytes()) else { return fails("a block too large to read") };
-        taken.bytes.resize(rest, 0);
-        file.read_exact_at(&mut taken.bytes, offset + BLOCK_HEADER_BYTES as u64)?;
-        match self.take(checks, config, &head, &header, taken) {
-            Ok(()) => {
-                let table = u64::from(header.count) * ROW_BYTES as u64;
-                taken.payload_at = offset + BLOCK_HEADER_BYTES as u64 + table;
-                Ok(Step::Block { next: offset + BLOCK_HEADER_BYTES as u64 + header.rest_bytes() })
-            }
-            Err((index, what)) => Ok(Step::Fails { index, what }),
-        }
+        let first = self.tree.size();
+        step(file, offset, end, first, taken, |head, header, taken| self.take(checks, config, head, header, taken))
     }
 
     /// The apply step of a walk: everything is compared before anything moves.
@@ -173,7 +146,117 @@ impl Walk {
         taken: &mut Taken,
     ) -> Result<(), (u64, &'static str)> {
         let first = self.tree.size();
-        let no = |what| Err((first, what));
+        let commit = Reached { size: first, chain: self.chain, received_at: self.received_at }
+            .frame(config, head, header, taken)
+            .map_err(|what| (first, what))?;
+        let payload = taken.bytes.get(taken.rows.len() * ROW_BYTES..).unwrap_or_default();
+        check_payload(checks, first, &taken.rows, payload, &mut taken.hashes)?;
+        let mut tree = self.tree.clone();
+        for hash in &taken.hashes {
+            tree.push(*hash);
+        }
+        if commit.size != tree.size() || commit.root != tree.root() {
+            return Err((first, "the block's leaves do not give the root of its commit record"));
+        }
+        *self = Walk { tree, chain: commit.chain, received_at: commit.received_at };
+        Ok(())
+    }
+}
+
+/// How far a walk has come that hashes no leaf and no body: it checks lengths, order and chain, which is enough where
+/// the caller compares all that is made of the bytes with hashes that it has already.
+#[derive(Clone)]
+pub(crate) struct Skim {
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+    pub(crate) chain: Digest,
+    pub(crate) received_at: u64,
+}
+
+impl Skim {
+    /// Where a walk is.
+    pub(crate) fn of(walk: &Walk) -> Skim {
+        let tree = &walk.tree;
+        Skim { size: tree.size(), root: tree.root(), chain: walk.chain, received_at: walk.received_at }
+    }
+
+    /// As [`Walk::step`]; the hashes of `taken` stay empty.
+    pub(crate) fn step(
+        &mut self,
+        config: &Config,
+        file: &dyn DiskFile,
+        offset: u64,
+        end: u64,
+        taken: &mut Taken,
+    ) -> io::Result<Step> {
+        let first = self.size;
+        step(file, offset, end, first, taken, |head, header, taken| {
+            taken.hashes.clear();
+            let reached = Reached { size: first, chain: self.chain, received_at: self.received_at };
+            let commit = reached.frame(config, head, header, taken).map_err(|what| (first, what))?;
+            let Commit { size, root, received_at, chain } = commit;
+            *self = Skim { size, root, chain, received_at };
+            Ok(())
+        })
+    }
+}
+
+/// Reads the block at `offset` and lets `take` judge it.
+fn step(
+    file: &dyn DiskFile,
+    offset: u64,
+    end: u64,
+    index: u64,
+    taken: &mut Taken,
+    take: impl FnOnce(&[u8], &BlockHeader, &mut Taken) -> Result<(), (u64, &'static str)>,
+) -> io::Result<Step> {
+    let room = end.saturating_sub(offset);
+    if room == 0 {
+        return Ok(Step::End);
+    }
+    let fails = |what| Ok(Step::Fails { index, what });
+    let mut head = [0; BLOCK_HEADER_BYTES];
+    if room < BLOCK_HEADER_BYTES as u64 {
+        return fails("the file ends within a block's header");
+    }
+    file.read_exact_at(&mut head, offset)?;
+    let header = match BlockHeader::decode(&head) {
+        Ok(header) => header,
+        Err(what) => return fails(what),
+    };
+    if room - (BLOCK_HEADER_BYTES as u64) < header.rest_bytes() {
+        return fails("the file ends within a block");
+    }
+    let Ok(rest) = usize::try_from(header.rest_bytes()) else { return fails("a block too large to read") };
+    taken.bytes.resize(rest, 0);
+    file.read_exact_at(&mut taken.bytes, offset + BLOCK_HEADER_BYTES as u64)?;
+    match take(&head, &header, taken) {
+        Ok(()) => {
+            let table = u64::from(header.count) * ROW_BYTES as u64;
+            taken.payload_at = offset + BLOCK_HEADER_BYTES as u64 + table;
+            Ok(Step::Block { next: offset + BLOCK_HEADER_BYTES as u64 + header.rest_bytes() })
+        }
+        Err((index, what)) => Ok(Step::Fails { index, what }),
+    }
+}
+
+/// Where a block must begin.
+struct Reached {
+    size: u64,
+    chain: Digest,
+    received_at: u64,
+}
+
+impl Reached {
+    /// Checks all of a block but what its payload hashes to, and decodes its rows.
+    fn frame(
+        &self,
+        config: &Config,
+        head: &[u8],
+        header: &BlockHeader,
+        taken: &mut Taken,
+    ) -> Result<Commit, &'static str> {
+        let (first, no) = (self.size, Err);
         // wal.md, Walking: first index is the size reached, received_at is not below the last one, the chain is.
         if header.first != first {
             return no("the block does not begin at the size reached");
@@ -195,26 +278,19 @@ impl Walk {
         config.fault(Stage::PayloadAfterRead, payload);
         taken.rows.clear();
         for row in table.as_chunks::<ROW_BYTES>().0 {
-            taken.rows.push(Row::decode(row).map_err(|what| (first, what))?);
+            taken.rows.push(Row::decode(row)?);
         }
         if taken.rows.iter().map(Row::bytes).sum::<u64>() != header.payload_bytes {
             return no("the rows do not add up to the payload");
         }
         taken.first = first;
-        check_payload(checks, first, &taken.rows, payload, &mut taken.hashes)?;
-        let mut tree = self.tree.clone();
-        for hash in &taken.hashes {
-            tree.push(*hash);
+        if commit.size != first + u64::from(header.count) || commit.received_at != header.received_at {
+            return no("the commit record is not that of the block");
         }
-        let root = tree.root();
-        if commit.size != tree.size() || commit.root != root || commit.received_at != header.received_at {
-            return no("the block's leaves do not give the root of its commit record");
-        }
-        if commit.chain != chain_after(head, table, commit.size, &root) {
+        if commit.chain != chain_after(head, table, commit.size, &commit.root) {
             return no("the block's header or table fails the chain");
         }
-        *self = Walk { tree, chain: commit.chain, received_at: commit.received_at };
-        Ok(())
+        Ok(commit)
     }
 }
 

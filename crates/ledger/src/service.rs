@@ -155,6 +155,10 @@ impl Ledger {
     /// Queues a batch; `done` runs once, on the sequencer's thread, when it is durable or refused. Does not block
     /// on the disk. Checks limits and body digests on the caller's thread.
     pub fn submit(&self, batch: Batch, done: Done) {
+        // Before anything is hashed: a caller that comes back too early must not cost what an append costs.
+        if let Some(refusal) = self.shared.refusal() {
+            return done(Err(refusal));
+        }
         match check_batch(self.shared.about.kind, &self.shared.doors.body_digest, &batch) {
             Ok(()) => self.shared.push(Pending::new(batch, done)),
             Err(refused) => done(Err(refused)),

@@ -177,7 +177,8 @@ impl Shared {
         self.arrived.notify_one();
     }
 
-    fn refusal(&self) -> Option<AppendError> {
+    /// Why nothing is taken at present, as far as it shows without the queue's lock.
+    pub(crate) fn refusal(&self) -> Option<AppendError> {
         if self.disk_low.load(Ordering::Relaxed) {
             return Some(AppendError::DiskLow);
         }

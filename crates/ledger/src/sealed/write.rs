@@ -81,12 +81,28 @@ impl SetWriter {
         })
     }
 
+    /// The tree with all entries so far.
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.spec.frontier
+    }
+
     /// Adds the next entry.
     pub fn push(&mut self, leaf: &[u8], body: Option<&[u8]>, tags: Tags, received_at: u64) -> Result<(), OpenError> {
+        self.push_hashed(leaf, Hash(sha256(&[&[0], leaf])), body, tags, received_at)
+    }
+
+    /// Adds the next entry, whose leaf hash is known. `finish` reads the leaf back and refuses another one.
+    pub(crate) fn push_hashed(
+        &mut self,
+        leaf: &[u8],
+        hash: Hash,
+        body: Option<&[u8]>,
+        tags: Tags,
+        received_at: u64,
+    ) -> Result<(), OpenError> {
         if !tlog::push_entry(&mut self.leaf_bundle, leaf) {
             return Err(OpenError::Refused("a leaf is longer than a bundle can hold"));
         }
-        let hash = Hash(sha256(&[&[0], leaf]));
         self.spec.frontier.push(hash);
         self.hashes.push(hash);
         if self.audit.is_some() {

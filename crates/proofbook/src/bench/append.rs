@@ -25,7 +25,7 @@ const CALLERS: u64 = 2;
 /// Batches of one caller that wait for their answer.
 const ON_THEIR_WAY: usize = 4;
 /// A refused caller comes again after this.
-const BACK_OFF: Duration = Duration::from_millis(1);
+const BACK_OFF: Duration = Duration::from_millis(20);
 /// Share of the time that goes to warming up: the sealer must have begun.
 const WARM_UP: u32 = 4;
 
@@ -84,6 +84,7 @@ pub(super) fn run(terms: &Terms, backlog_mib: u64) -> Result<Report> {
     report.count("backlog_mib_after", to.status.backlog_bytes >> 20);
     report.number("seconds", time.as_secs_f64());
     report.usage("process", &used, time);
+    report.cpu_per_event(&used, to.durable - from.durable);
     report.note("sustained = durable less what the unsealed backlog grew by in that time");
     Ok(report)
 }

@@ -87,6 +87,7 @@ impl Measured {
         report.number("sync_p99_ms", self.after.get("sync_p99_ns") as f64 / 1e6);
         report.number("seconds", self.outcome.time.as_secs_f64());
         report.usage("server", &self.server, self.outcome.time);
+        report.cpu_per_event(&self.server, self.outcome.acknowledged);
         report.number("generator_cpu_s", self.generator.cpu.as_secs_f64());
     }
 

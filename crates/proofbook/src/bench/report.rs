@@ -60,6 +60,16 @@ impl Report {
         self.count(format!("{who}_resident_max_mib"), used.resident_max >> 20);
     }
 
+    /// Adds processor time a unit of work, in all and by thread.
+    pub(super) fn cpu_per_event(&mut self, used: &Usage, events: u64) {
+        let each = |time: &Duration| time.as_secs_f64() * 1e6 / events.max(1) as f64;
+        self.number("cpu_us_per_event", each(&used.cpu));
+        let mut threads: Vec<_> = used.threads.iter().filter(|(_, used)| !used.is_zero()).collect();
+        threads.sort_by(|a, b| b.1.cmp(a.1));
+        let texts: Vec<_> = threads.iter().map(|(name, used)| format!("{name} {:.2}", each(used))).collect();
+        self.text("cpu_us_per_event_by_thread", texts.join(", "));
+    }
+
     /// One object: topic, figures, notes.
     pub(super) fn to_json(&self) -> Value {
         let figures: Map<String, Value> = self.figures.iter().cloned().collect();
