@@ -10,7 +10,7 @@ use crate::folder::read_file;
 use crate::frame::{Digest, sha256};
 use crate::types::{About, Kind};
 
-const LEDGER_BYTES_MAX: u64 = 4096;
+pub(crate) const LEDGER_BYTES_MAX: u64 = 4096;
 const HEAD: &str = "{\"format\":\"proofbook-ledger/1\"";
 
 /// The line, with its LF.
@@ -45,7 +45,7 @@ pub(crate) fn read(disk: &dyn Disk, ledgers: &Path, ulid: &str) -> Result<(About
     }
 }
 
-fn decode(text: &str, ulid: &str) -> Option<About> {
+pub(crate) fn decode(text: &str, ulid: &str) -> Option<About> {
     let mut rest = text.strip_prefix(HEAD)?;
     let mut field = |name: &str| -> Option<String> {
         let after = rest.strip_prefix(",\"")?.strip_prefix(name)?.strip_prefix("\":\"")?;

@@ -21,10 +21,10 @@ const OWN_NOTE_BYTES_MAX: usize = 15 << 10;
 /// An unfinished record cannot be longer than one that we write: more bytes than this are damage, not a torn write.
 const TORN_BYTES_MAX: u64 = 16 << 10;
 /// Largest log that is read into memory: a rolled one is far smaller.
-const LOG_READ_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const LOG_READ_BYTES_MAX: u64 = 1 << 20;
 /// Length, its inversion and digest around a note.
-const FRAME_BYTES: usize = 40;
-const HISTORY: &str = "history.log";
+pub(crate) const FRAME_BYTES: usize = 40;
+pub(crate) const HISTORY: &str = "history.log";
 
 /// The checkpoint log of one ledger, open for appending by its publisher.
 pub struct CheckpointLog {
@@ -264,7 +264,7 @@ pub(crate) fn walk_records(bytes: &[u8]) -> RecordWalk {
     walk_from(bytes, [0; 32])
 }
 
-fn walk_from(bytes: &[u8], chain: [u8; 32]) -> RecordWalk {
+pub(crate) fn walk_from(bytes: &[u8], chain: [u8; 32]) -> RecordWalk {
     let mut walk = RecordWalk { notes: Vec::new(), end: 0, chain, followed: false, short: false };
     let mut at = 0_usize;
     loop {
@@ -318,7 +318,7 @@ fn chain_over(chain: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
     context.finish().as_ref().try_into().unwrap_or([0; 32])
 }
 
-fn log_name(number: u64) -> String {
+pub(crate) fn log_name(number: u64) -> String {
     format!("{number:016x}.log")
 }
 

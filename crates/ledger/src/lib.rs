@@ -16,6 +16,7 @@ mod fake_disk;
 mod folder;
 mod frame;
 pub mod limits;
+mod parallel;
 mod pin;
 mod publish;
 mod read;
@@ -31,6 +32,7 @@ mod store;
 mod tail;
 mod types;
 mod verdict;
+pub mod verify;
 mod writer;
 
 pub use checkpoints::CheckpointLog;

@@ -152,7 +152,7 @@ impl Pin {
     }
 }
 
-fn pin_line(origin: &str, size: u64, root: &Hash) -> String {
+pub(crate) fn pin_line(origin: &str, size: u64, root: &Hash) -> String {
     let text = format!("{origin} {size} {}", root.b64());
     format!("{text} {}\n", line_digest(&text))
 }
@@ -187,7 +187,7 @@ pub(crate) fn read_pin(bytes: &[u8], path: &Path, lenient: bool) -> Result<PinTe
     Ok(found)
 }
 
-fn parse_line(line: &[u8]) -> Option<(String, u64, Hash)> {
+pub(crate) fn parse_line(line: &[u8]) -> Option<(String, u64, Hash)> {
     let line = std::str::from_utf8(line).ok()?;
     let (text, digest) = line.rsplit_once(' ')?;
     if line_digest(text) != digest {

@@ -2,8 +2,10 @@
 //!
 //! Nothing of it is linked into the binary. A failure found with it repeats from its seed alone.
 
+pub mod audit;
 pub mod clock;
 pub mod entries;
+pub mod folder;
 pub mod keys;
 pub mod random;
 pub mod sim_disk;

@@ -1,19 +1,29 @@
-//! Judges one sealed set byte by byte (docs/formats/verdicts.md, sealed sets). Trusts the manifest it is handed.
+//! Judges one sealed set byte by byte (docs/formats/verdicts.md, sealed sets, steps 2 to 7), its bundles in parallel.
+//!
+//! Trusts the manifest it is handed, and knows no tree beyond the set.
 
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use tlog::Hash;
 
-use super::write::{hash_range, sha256};
-use super::{BUNDLE, BUNDLE_LEN, HEADER_BYTES, Manifest, TAGS_BYTES, TRAILER_BYTES, codec, file_name};
+use super::bundle::{self, BodyFacts, BodyFault, LeafFacts, Scratch};
+use super::parts::{self, Digests, Offsets, Opened, PartFile, PartKind};
+use super::{BUNDLE, BUNDLE_LEN, HEADER_BYTES, Manifest, TAGS_BYTES, TRAILER_BYTES, codec};
 use crate::durable::{Disk, DiskFile};
 use crate::error::OpenError;
+use crate::parallel;
+use crate::second;
 use crate::types::BodyDigest;
 use crate::verdict::{Code, Finding};
+
+/// Bundles whose facts are held in memory at one time.
+const WINDOW_BUNDLES: u64 = 512;
+/// Bytes of a bundle of tags.
+const TAGS_BUNDLE_BYTES: u64 = BUNDLE * TAGS_BYTES;
+/// A bundle as stored is never longer: what cannot shrink grows by a few bytes only.
+const STORED_SLACK_BYTES: u64 = 1 << 20;
 
 /// What the check of a set found.
 #[derive(Debug)]
@@ -24,22 +34,7 @@ pub struct CheckedSet {
     pub hashes: Vec<Hash>,
 }
 
-struct Checker<'a> {
-    disk: &'a dyn Disk,
-    dir: &'a Path,
-    set: &'a Manifest,
-    findings: Vec<Finding>,
-}
-
-/// One file of the set, measured and hashed.
-struct Opened {
-    name: String,
-    file: Arc<dyn DiskFile>,
-    len: u64,
-    suspect: bool,
-}
-
-/// Checks every byte of the files that a manifest names.
+/// Checks every byte of the files that a manifest names, on this thread.
 ///
 /// Errors: only where the system refuses to read; damage is a finding.
 pub fn check_set(
@@ -48,276 +43,390 @@ pub fn check_set(
     set: &Manifest,
     body_digest: &BodyDigest,
 ) -> Result<CheckedSet, OpenError> {
-    let mut checker = Checker { disk, dir, set, findings: Vec::new() };
-    let hashes = checker.run(body_digest).map_err(OpenError::io("check the sealed set in", dir))?;
-    Ok(CheckedSet { findings: checker.findings, hashes })
+    let (mut findings, mut hashes) = (Vec::new(), Vec::new());
+    let mut take = |told: Told<'_>| match told {
+        Told::Finding(finding) => findings.push(finding),
+        Told::Bundle(leaves) => hashes.extend_from_slice(leaves.map_or(&[], |leaves| leaves.hashes)),
+    };
+    let judge = SetJudge { disk, dir, set, body_digest, threads: 1, forget: true };
+    judge.run(&mut take).map_err(OpenError::io("check the sealed set in", dir))?;
+    Ok(CheckedSet { findings, hashes })
 }
 
-impl Checker<'_> {
-    fn run(&mut self, body_digest: &BodyDigest) -> io::Result<Vec<Hash>> {
-        let leaves = self.open("leaves", b"PBLEAF01", self.set.leaves.bytes, Some(self.set.leaves.digest))?;
-        let tiles = self.open("tiles", b"PBTILE01", self.set.tiles.bytes, Some(self.set.tiles.digest))?;
-        let bodies = match self.set.bodies {
-            Some(bytes) => self.open("bodies", b"PBBODY01", bytes, None)?,
-            None => None,
-        };
-        let tags = match self.set.tags {
-            Some(tags) => self.open("tags", b"PBTAGS01", tags.bytes, Some(tags.digest))?,
-            None => None,
-        };
-        let stored = tiles.as_ref().map(|tiles| self.stored_hashes(tiles)).transpose()?.unwrap_or_default();
-        let hashes = self.bundles(leaves.as_ref(), tiles.as_ref(), bodies.as_ref(), &stored, body_digest)?;
-        if let Some(tags) = &tags {
-            self.tags(tags)?;
-        }
-        for opened in [leaves, tiles, bodies, tags].into_iter().flatten() {
-            // Nobody asked for these bytes: they leave the room in memory to those that somebody reads.
-            opened.file.drop_cache();
-            if opened.suspect && !self.findings.iter().any(|finding| finding.file == opened.name) {
-                let range = 0..opened.len;
-                self.find(Code::FileAltered, &opened.name, range, self.all(), "bytes around the bundles differ");
+/// One set to judge.
+pub(crate) struct SetJudge<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) dir: &'a Path,
+    pub(crate) set: &'a Manifest,
+    pub(crate) body_digest: &'a BodyDigest,
+    pub(crate) threads: usize,
+    /// Nobody asked for these bytes: they leave the room in memory to those that somebody reads.
+    pub(crate) forget: bool,
+}
+
+/// What a judge tells while it goes.
+pub(crate) enum Told<'a> {
+    Finding(Finding),
+    /// The leaves of the next bundle, `None` where nothing tells them.
+    Bundle(Option<Believed<'a>>),
+}
+
+/// The leaf hashes to go on with: those of the leaves, where these are altered or do not decode those of `.tiles`.
+#[derive(Clone, Copy)]
+pub(crate) struct Believed<'a> {
+    pub(crate) hashes: &'a [Hash; BUNDLE_LEN],
+    pub(crate) root: Hash,
+}
+
+impl SetJudge<'_> {
+    /// Judges the files of the set; gives the number of findings.
+    pub(crate) fn run(&self, told: &mut dyn FnMut(Told<'_>)) -> io::Result<u64> {
+        let mut files = Files::default();
+        let mut verdict = Verdict { set: self.set, told, found: Vec::new(), count: 0 };
+        for kind in PartKind::ALL {
+            match PartFile::open(self.disk, self.dir, self.set, kind)? {
+                Opened::NotNamed => {}
+                Opened::Missing(name) => {
+                    let detail = "the manifest names a file that is not there";
+                    verdict.find(Code::FileMissing, kind, name, None, self.set.first..self.set.end, detail);
+                }
+                Opened::There(part) => files.0.push(part),
             }
         }
-        Ok(hashes)
-    }
-
-    fn bundle_count(&self) -> usize {
-        usize::try_from((self.set.end - self.set.first) / BUNDLE).unwrap_or(0)
-    }
-
-    fn all(&self) -> Range<u64> {
-        self.set.first..self.set.end
-    }
-
-    fn entries_of(&self, bundle: usize) -> Range<u64> {
-        let first = self.set.first + bundle as u64 * BUNDLE;
-        first..first + BUNDLE
-    }
-
-    fn find(&mut self, code: Code, file: &str, bytes: Range<u64>, entries: Range<u64>, detail: &'static str) {
-        let file = file.to_owned();
-        self.findings.push(Finding { code, file, bytes: Some(bytes), entries: Some(entries), detail });
-    }
-
-    /// Opens and hashes a file; a missing one is a finding.
-    fn open(
-        &mut self,
-        extension: &str,
-        magic: &[u8; 8],
-        bytes: u64,
-        whole: Option<[u8; 32]>,
-    ) -> io::Result<Option<Opened>> {
-        let name = file_name(self.set.first, extension);
-        let file = match self.disk.open(&self.dir.join(&name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let entries = Some(self.all());
-                let detail = "the manifest names a file that is not there";
-                self.findings.push(Finding { code: Code::FileMissing, file: name, bytes: None, entries, detail });
-                return Ok(None);
-            }
-            other => other?,
-        };
-        let len = file.len()?;
-        let mut suspect = len != bytes || len < HEADER_BYTES + TRAILER_BYTES;
-        if !suspect {
-            // What lies on the device counts.
-            file.drop_cache();
-            let mut context = digest::Context::new(&digest::SHA256);
-            hash_range(&*file, 0..len - TRAILER_BYTES, &mut context)?;
-            let (mut header, mut trailer) = ([0; 24], [0; 32]);
-            file.read_exact_at(&mut header, 0)?;
-            file.read_exact_at(&mut trailer, len - TRAILER_BYTES)?;
-            suspect = context.clone().finish().as_ref() != trailer;
-            context.update(&trailer);
-            suspect |= whole.is_some_and(|digest| context.finish().as_ref() != digest);
-            let wanted = [&magic[..], &self.set.first.to_be_bytes(), &self.set.end.to_be_bytes()].concat();
-            suspect |= header[..] != wanted[..];
-        }
-        Ok(Some(Opened { name, file, len, suspect }))
-    }
-
-    /// Leaf hashes as `.tiles` holds them; shorter where the file is.
-    fn stored_hashes(&mut self, tiles: &Opened) -> io::Result<Vec<Hash>> {
-        let count = self.bundle_count() * (BUNDLE_LEN + 1);
-        let there = (tiles.len.saturating_sub(HEADER_BYTES) / 32).min(count as u64);
-        if there == 0 {
-            return Ok(Vec::new());
-        }
-        let mut bytes = vec![0; usize::try_from(there * 32).unwrap_or(0)];
-        tiles.file.read_exact_at(&mut bytes, HEADER_BYTES)?;
-        Ok(bytes.as_chunks::<32>().0.iter().map(|chunk| Hash(*chunk)).collect())
-    }
-
-    /// The offsets of a file's bundles, if they can be the ones that were written.
-    fn offsets(&self, opened: &Opened) -> io::Result<Option<Vec<u64>>> {
-        let table = (self.bundle_count() as u64 + 1) * 8;
-        let Some(at) = opened.len.checked_sub(table + TRAILER_BYTES).filter(|at| *at >= HEADER_BYTES) else {
-            return Ok(None);
-        };
-        let mut bytes = vec![0; usize::try_from(table).unwrap_or(0)];
-        opened.file.read_exact_at(&mut bytes, at)?;
-        let offsets: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_be_bytes(*chunk)).collect();
-        let fits = offsets.first() == Some(&HEADER_BYTES) && offsets.last() == Some(&at) && offsets.is_sorted();
-        Ok(fits.then_some(offsets))
-    }
-
-    fn bundles(
-        &mut self,
-        leaves: Option<&Opened>,
-        tiles: Option<&Opened>,
-        bodies: Option<&Opened>,
-        stored: &[Hash],
-        body_digest: &BodyDigest,
-    ) -> io::Result<Vec<Hash>> {
-        let (leaf_at, body_at) = (self.places(leaves, Code::EntryAltered)?, self.places(bodies, Code::BodyAltered)?);
-        let mut hashes = Vec::with_capacity(self.bundle_count() * BUNDLE_LEN);
-        for bundle in 0..self.bundle_count() {
-            let from = bundle * BUNDLE_LEN;
-            let tile = stored.get(from..from + BUNDLE_LEN).unwrap_or_default();
-            let root = stored.get(self.bundle_count() * BUNDLE_LEN + bundle);
-            let decoded = match (leaves, leaf_at.as_ref().and_then(|at| place(at, bundle))) {
-                (Some(leaves), Some(range)) => self.leaf_bundle(leaves, bundle, range)?,
-                _ => None,
+        let bundles = parts::bundles(self.set);
+        let mut places = Places::default();
+        for part in &files.0 {
+            let (slot, code) = match part.kind {
+                PartKind::Leaves => (&mut places.leaves, Code::EntryAltered),
+                PartKind::Bodies => (&mut places.bodies, Code::BodyAltered),
+                PartKind::Tiles | PartKind::Tags => continue,
             };
-            let Some((bundle_bytes, range)) = decoded else {
-                hashes.extend_from_slice(tile);
-                continue;
-            };
-            let entries = codec::leaves_of(&bundle_bytes).unwrap_or_default();
-            let found: Vec<Hash> = entries.iter().map(|leaf| Hash(sha256(&[&[0], leaf]))).collect();
-            self.compare(bundle, &found, tile, root, leaves, tiles, range);
-            if let (Some(bodies), Some(range)) = (bodies, body_at.as_ref().and_then(|at| place(at, bundle))) {
-                self.body_bundle(bodies, bundle, range, &entries, body_digest)?;
-            }
-            hashes.extend(found);
-        }
-        Ok(hashes)
-    }
-
-    fn places(&mut self, opened: Option<&Opened>, code: Code) -> io::Result<Option<Vec<u64>>> {
-        let Some(opened) = opened else { return Ok(None) };
-        let offsets = self.offsets(opened)?;
-        if offsets.is_none() {
-            self.find(code, &opened.name, 0..opened.len, self.all(), "the offsets of the bundles are not in order");
-        }
-        Ok(offsets)
-    }
-
-    fn leaf_bundle(
-        &mut self,
-        leaves: &Opened,
-        bundle: usize,
-        range: Range<u64>,
-    ) -> io::Result<Option<(Vec<u8>, Range<u64>)>> {
-        let member = read(&*leaves.file, range.clone())?;
-        let decoded = codec::gunzip(&member).and_then(|bytes| codec::leaves_of(&bytes).map(drop).map(|()| bytes));
-        match decoded {
-            Ok(bytes) => Ok(Some((bytes, range))),
-            Err(why) => {
-                self.find(Code::EntryAltered, &leaves.name, range, self.entries_of(bundle), why);
-                Ok(None)
+            *slot = part.offsets(bundles)?;
+            if slot.is_none() {
+                let detail = "the offsets of the bundles are not in order";
+                verdict.find_in(part, code, 0..part.len, self.set.first..self.set.end, detail);
             }
         }
+        let digests = self.windows(&files, &places, bundles, &mut verdict)?;
+        for (part, digests) in files.0.iter().zip(&digests) {
+            if self.forget {
+                part.file.drop_cache();
+            }
+            if part.is_suspect(digests) && !verdict.found.contains(&part.kind) {
+                let trailer = part.len.saturating_sub(TRAILER_BYTES)..part.len;
+                let (bytes, detail) = match (part.other_header, digests.trailer_alone) {
+                    (true, _) => (0..HEADER_BYTES, "magic or range are not those of the set"),
+                    (false, true) => (trailer, "the trailer is not the digest of the file"),
+                    (false, false) => (0..part.len, "bytes around the bundles differ"),
+                };
+                verdict.find_in(part, Code::FileAltered, bytes, self.set.first..self.set.end, detail);
+            }
+        }
+        Ok(verdict.count)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "two files and what each holds of one bundle")]
-    fn compare(
+    /// Digests all files, decodes all bundles, and settles them in order.
+    fn windows(
+        &self,
+        files: &Files,
+        places: &Places,
+        bundles: u64,
+        verdict: &mut Verdict<'_>,
+    ) -> io::Result<Vec<Digests>> {
+        let end = self.bundles_there(files, places, bundles);
+        let mut digests = Vec::new();
+        let mut from = 0;
+        loop {
+            let window = Window::read(self.set, files, places, from..(from + WINDOW_BUNDLES).min(end))?;
+            // The digests come first: they are the longest pieces, and what the bundles mean depends on them.
+            let first = if from == 0 { files.0.len() } else { 0 };
+            let count = usize::try_from(window.bundles.end - window.bundles.start).unwrap_or(0);
+            let done = parallel::map(self.threads, first + count, Scratch::new, |piece, scratch| {
+                match files.0.get(piece).filter(|_| piece < first) {
+                    Some(part) => part.digests().map(Done::Digests),
+                    None => self.bundle(files, &window, piece - first, scratch).map(Done::Bundle),
+                }
+            })?;
+            for (piece, done) in done.into_iter().enumerate() {
+                match done {
+                    Done::Digests(of_file) => digests.push(of_file),
+                    Done::Bundle(facts) => verdict.settle(files, &digests, &window, piece - first, facts),
+                }
+            }
+            from = window.bundles.end;
+            if from >= end {
+                return Ok(digests);
+            }
+        }
+    }
+
+    /// How many bundles the files can hold anything of: a manifest may claim any number.
+    fn bundles_there(&self, files: &Files, places: &Places, bundles: u64) -> u64 {
+        if places.leaves.is_some() || places.bodies.is_some() {
+            return bundles;
+        }
+        let there = |kind, bytes| files.get(kind).map_or(0, |part| part.len.div_ceil(bytes));
+        there(PartKind::Tiles, BUNDLE * 32).max(there(PartKind::Tags, TAGS_BUNDLE_BYTES)).min(bundles)
+    }
+
+    fn bundle(&self, files: &Files, window: &Window, k: usize, scratch: &mut Scratch) -> io::Result<Facts> {
+        let mut facts = Facts { leaves: None, bodies: None, tags_differ: false };
+        if let (Some(part), Some(range)) = (files.get(PartKind::Leaves), window.leaves(k)) {
+            facts.leaves = Some(match stored(part, &range, codec::LEAVES_BYTES_MAX, scratch)? {
+                Some(why) => LeafFacts::Undecodable(why),
+                None => bundle::leaves(scratch, window.tile(k)),
+            });
+        }
+        let known = matches!(facts.leaves, Some(LeafFacts::Decoded { .. }));
+        if let (Some(part), Some(range)) = (files.get(PartKind::Bodies), window.bodies(k)) {
+            facts.bodies = Some(match stored(part, &range, codec::BODIES_BYTES_MAX, scratch)? {
+                Some(why) => BodyFacts::Undecodable(why),
+                None => bundle::bodies(scratch, known, self.body_digest),
+            });
+        }
+        if let Some(part) = files.get(PartKind::Tags) {
+            let number = window.bundles.start + k as u64;
+            let at = HEADER_BYTES + number * TAGS_BUNDLE_BYTES;
+            let digest = HEADER_BYTES + parts::bundles(self.set).saturating_mul(TAGS_BUNDLE_BYTES) + number * 32;
+            if digest.saturating_add(32) <= part.len {
+                let tags = read(&*part.file, at..at + TAGS_BUNDLE_BYTES)?;
+                facts.tags_differ = !bundle::tags_hold(&tags, &read(&*part.file, digest..digest + 32)?);
+            }
+        }
+        scratch.shrink();
+        Ok(facts)
+    }
+}
+
+/// Reads a bundle as stored; says why where it is longer than any bundle.
+fn stored(
+    part: &PartFile,
+    range: &Range<u64>,
+    bytes_max: usize,
+    scratch: &mut Scratch,
+) -> io::Result<Option<&'static str>> {
+    let length = range.end - range.start;
+    if length > bytes_max as u64 + STORED_SLACK_BYTES {
+        return Ok(Some("longer than any bundle"));
+    }
+    scratch.stored.resize(usize::try_from(length).unwrap_or(0), 0);
+    part.file.read_exact_at(&mut scratch.stored, range.start)?;
+    Ok(None)
+}
+
+impl PartFile {
+    fn is_suspect(&self, digests: &Digests) -> bool {
+        self.other_length || self.other_header || !digests.hold
+    }
+}
+
+/// The files that are there.
+#[derive(Default)]
+struct Files(Vec<PartFile>);
+
+impl Files {
+    fn get(&self, kind: PartKind) -> Option<&PartFile> {
+        self.0.iter().find(|part| part.kind == kind)
+    }
+
+    fn is_suspect(&self, digests: &[Digests], kind: PartKind) -> bool {
+        self.0.iter().zip(digests).any(|(part, digests)| part.kind == kind && part.is_suspect(digests))
+    }
+}
+
+/// Where the bundles of a file stand, if its offsets can be believed.
+#[derive(Default)]
+struct Places {
+    leaves: Option<Offsets>,
+    bodies: Option<Offsets>,
+}
+
+enum Done {
+    Digests(Digests),
+    Bundle(Facts),
+}
+
+struct Facts {
+    leaves: Option<LeafFacts>,
+    bodies: Option<BodyFacts>,
+    tags_differ: bool,
+}
+
+/// What is read before the bundles of a window are judged.
+struct Window {
+    bundles: Range<u64>,
+    /// Stored leaf hashes, from the first bundle on; fewer where the file is short.
+    hashes: Vec<Hash>,
+    /// Stored roots of the bundles.
+    roots: Vec<Hash>,
+    leaves: Vec<u64>,
+    bodies: Vec<u64>,
+}
+
+impl Window {
+    fn read(set: &Manifest, files: &Files, places: &Places, bundles: Range<u64>) -> io::Result<Window> {
+        let at = |kind, offsets: &Option<Offsets>| match (files.get(kind), offsets) {
+            (Some(part), Some(offsets)) => offsets.of(part, &bundles),
+            _ => Ok(Vec::new()),
+        };
+        let (leaves, bodies) = (at(PartKind::Leaves, &places.leaves)?, at(PartKind::Bodies, &places.bodies)?);
+        let (mut hashes, mut roots) = (Vec::new(), Vec::new());
+        if let Some(tiles) = files.get(PartKind::Tiles) {
+            let all = set.end - set.first;
+            hashes = stored_hashes(tiles, bundles.start * BUNDLE..bundles.end * BUNDLE)?;
+            roots = stored_hashes(tiles, all + bundles.start..all + bundles.end)?;
+        }
+        Ok(Window { bundles, hashes, roots, leaves, bodies })
+    }
+
+    fn tile(&self, k: usize) -> &[Hash] {
+        let from = self.hashes.get(k * BUNDLE_LEN..).unwrap_or_default();
+        from.get(..BUNDLE_LEN).unwrap_or(from)
+    }
+
+    fn leaves(&self, k: usize) -> Option<Range<u64>> {
+        Some(*self.leaves.get(k)?..*self.leaves.get(k + 1)?)
+    }
+
+    fn bodies(&self, k: usize) -> Option<Range<u64>> {
+        Some(*self.bodies.get(k)?..*self.bodies.get(k + 1)?)
+    }
+}
+
+/// Hashes of `.tiles` by number, as far as the file holds them.
+fn stored_hashes(tiles: &PartFile, numbers: Range<u64>) -> io::Result<Vec<Hash>> {
+    let there = tiles.len.saturating_sub(HEADER_BYTES) / 32;
+    let numbers = numbers.start.min(there)..numbers.end.min(there);
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bytes = read(&*tiles.file, HEADER_BYTES + numbers.start * 32..HEADER_BYTES + numbers.end * 32)?;
+    Ok(bytes.as_chunks::<32>().0.iter().map(|chunk| Hash(*chunk)).collect())
+}
+
+/// Turns facts into findings.
+struct Verdict<'a> {
+    set: &'a Manifest,
+    told: &'a mut dyn FnMut(Told<'_>),
+    /// Files in which something was found.
+    found: Vec<PartKind>,
+    count: u64,
+}
+
+impl Verdict<'_> {
+    fn find(
         &mut self,
-        bundle: usize,
-        found: &[Hash],
-        tile: &[Hash],
-        root: Option<&Hash>,
-        leaves: Option<&Opened>,
-        tiles: Option<&Opened>,
-        member: Range<u64>,
+        code: Code,
+        kind: PartKind,
+        file: String,
+        bytes: Option<Range<u64>>,
+        entries: Range<u64>,
+        detail: &'static str,
     ) {
-        let (Some(leaves), Some(tiles)) = (leaves, tiles) else { return };
-        let first = self.entries_of(bundle).start;
-        for (k, hash) in found.iter().enumerate() {
-            let entry = first + k as u64;
-            if tile.get(k) == Some(hash) {
-                continue;
+        if !self.found.contains(&kind) {
+            self.found.push(kind);
+        }
+        self.count += 1;
+        (self.told)(Told::Finding(Finding { code, file, bytes, entries: Some(entries), detail }));
+    }
+
+    fn find_in(&mut self, part: &PartFile, code: Code, bytes: Range<u64>, entries: Range<u64>, detail: &'static str) {
+        self.find(code, part.kind, part.name.clone(), Some(bytes), entries, detail);
+    }
+    /// One bundle, in order.
+    fn settle(&mut self, files: &Files, digests: &[Digests], window: &Window, k: usize, facts: Facts) {
+        let number = window.bundles.start + k as u64;
+        let first = self.set.first + number * BUNDLE;
+        let altered = self.leaves(files, digests, window, k, first, facts.leaves.as_ref());
+        if let (Some(part), Some(range), Some(bodies)) = (files.get(PartKind::Bodies), window.bodies(k), facts.bodies) {
+            self.bodies(part, range, first, &altered, bodies);
+        }
+        if let Some(part) = files.get(PartKind::Tags).filter(|_| facts.tags_differ) {
+            let at = HEADER_BYTES + number * TAGS_BUNDLE_BYTES;
+            let bytes = at..at + TAGS_BUNDLE_BYTES;
+            self.find_in(part, Code::TagsAltered, bytes, first..first + BUNDLE, "not the tags that were written");
+        }
+        let tile = <&[Hash; BUNDLE_LEN]>::try_from(window.tile(k)).ok();
+        match facts.leaves {
+            Some(LeafFacts::Decoded { hashes, root, .. }) if altered.is_empty() => {
+                (self.told)(Told::Bundle(Some(Believed { hashes: &hashes, root })));
             }
-            if tiles.suspect && !leaves.suspect {
+            Some(LeafFacts::Decoded { mut hashes, .. }) => {
+                for (at, (slot, stored)) in hashes.iter_mut().zip(window.tile(k)).enumerate() {
+                    if altered.contains(&at) {
+                        *slot = *stored;
+                    }
+                }
+                let root = second::bundle_root(&hashes);
+                (self.told)(Told::Bundle(Some(Believed { hashes: &hashes, root })));
+            }
+            _ => {
+                let believed = tile.map(|hashes| Believed { hashes, root: second::bundle_root(hashes) });
+                (self.told)(Told::Bundle(believed));
+            }
+        }
+    }
+
+    /// Leaves and hashes of one bundle against each other; gives the altered ones.
+    fn leaves(
+        &mut self,
+        files: &Files,
+        digests: &[Digests],
+        window: &Window,
+        k: usize,
+        first: u64,
+        facts: Option<&LeafFacts>,
+    ) -> Vec<usize> {
+        let mut altered = Vec::new();
+        let (Some(part), Some(range), Some(facts)) = (files.get(PartKind::Leaves), window.leaves(k), facts) else {
+            return altered;
+        };
+        let (root, differ) = match facts {
+            LeafFacts::Decoded { root, differ, .. } => (root, differ),
+            LeafFacts::Undecodable(why) => {
+                self.find_in(part, Code::EntryAltered, range, first..first + BUNDLE, why);
+                return altered;
+            }
+        };
+        let Some(tiles) = files.get(PartKind::Tiles) else { return altered };
+        let tiles_alone = files.is_suspect(digests, PartKind::Tiles) && !files.is_suspect(digests, PartKind::Leaves);
+        for k in differ {
+            let entry = first + *k as u64;
+            if tiles_alone {
                 let at = HEADER_BYTES + (entry - self.set.first) * 32;
                 let detail = "not the hash of the stored leaf";
-                self.find(Code::TileAltered, &tiles.name, at..at + 32, entry..entry + 1, detail);
+                self.find_in(tiles, Code::TileAltered, at..at + 32, entry..entry + 1, detail);
             } else {
+                altered.push(*k);
                 let detail = "not the leaf that was hashed";
-                self.find(Code::EntryAltered, &leaves.name, member.clone(), entry..entry + 1, detail);
+                self.find_in(part, Code::EntryAltered, range.clone(), entry..entry + 1, detail);
             }
         }
-        if root != Some(&tlog::perfect_root(found)) && found.iter().zip(tile).all(|(a, b)| a == b) {
-            let at = HEADER_BYTES + (self.set.end - self.set.first + bundle as u64) * 32;
+        if altered.is_empty() && window.roots.get(k).is_some_and(|stored| stored != root) {
+            let number = (first - self.set.first) / BUNDLE;
+            let at = HEADER_BYTES + (self.set.end - self.set.first + number) * 32;
             let detail = "not the root of the bundle's leaves";
-            self.find(Code::TileAltered, &tiles.name, at..at + 32, self.entries_of(bundle), detail);
+            self.find_in(tiles, Code::TileAltered, at..at + 32, first..first + BUNDLE, detail);
         }
+        altered
     }
 
-    fn body_bundle(
-        &mut self,
-        bodies: &Opened,
-        bundle: usize,
-        range: Range<u64>,
-        leaves: &[&[u8]],
-        body_digest: &BodyDigest,
-    ) -> io::Result<()> {
-        let frame = read(&*bodies.file, range.clone())?;
-        let bytes = match codec::decompress_bodies(&frame) {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                self.find(Code::BodyAltered, &bodies.name, range, self.entries_of(bundle), why);
-                return Ok(());
+    fn bodies(&mut self, part: &PartFile, range: Range<u64>, first: u64, altered: &[usize], facts: BodyFacts) {
+        let faults = match facts {
+            BodyFacts::Decoded(faults) => faults,
+            BodyFacts::Undecodable(why) => {
+                return self.find_in(part, Code::BodyAltered, range, first..first + BUNDLE, why);
             }
         };
-        let found = match codec::bodies_of(&bytes) {
-            Ok(found) => found,
-            Err(why) => {
-                self.find(Code::BodyAltered, &bodies.name, range, self.entries_of(bundle), why);
-                return Ok(());
-            }
-        };
-        let first = self.entries_of(bundle).start;
-        for (k, (leaf, body)) in leaves.iter().zip(found).enumerate() {
-            let entry = first + k as u64..first + k as u64 + 1;
-            match (body_digest(leaf), body) {
-                (Some(digest), Some(body)) if sha256(&[body]) == digest => {}
-                (None, None) => {}
-                (Some(_), None) => {
-                    self.find(Code::BodyMissing, &bodies.name, range.clone(), entry, "the body is absent");
-                }
-                _ => {
-                    let detail = "not the body that the leaf names";
-                    self.find(Code::BodyAltered, &bodies.name, range.clone(), entry, detail);
-                }
-            }
+        for (k, fault) in faults.into_iter().filter(|(k, _)| !altered.contains(k)) {
+            let (code, detail) = match fault {
+                BodyFault::Missing => (Code::BodyMissing, "the leaf names a body that is absent"),
+                BodyFault::Altered => (Code::BodyAltered, "not the body that the leaf names"),
+            };
+            let entry = first + k as u64;
+            self.find_in(part, code, range.clone(), entry..entry + 1, detail);
         }
-        Ok(())
     }
-
-    fn tags(&mut self, tags: &Opened) -> io::Result<()> {
-        let bundle_bytes = BUNDLE * TAGS_BYTES;
-        let digests = HEADER_BYTES + self.bundle_count() as u64 * bundle_bytes;
-        for bundle in 0..self.bundle_count() {
-            let at = HEADER_BYTES + bundle as u64 * bundle_bytes;
-            let digest = digests + bundle as u64 * 32;
-            if digest + 32 > tags.len {
-                // Cut: the file as a whole is named.
-                return Ok(());
-            }
-            let bytes = read(&*tags.file, at..at + bundle_bytes)?;
-            if sha256(&[&bytes])[..] != read(&*tags.file, digest..digest + 32)?[..] {
-                let range = at..at + bundle_bytes;
-                let detail = "not the tags that were written";
-                self.find(Code::TagsAltered, &tags.name, range, self.entries_of(bundle), detail);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn place(offsets: &[u64], bundle: usize) -> Option<Range<u64>> {
-    Some(*offsets.get(bundle)?..*offsets.get(bundle + 1)?)
 }
 
 /// Bytes of a range that lies within the file: its length was checked before.

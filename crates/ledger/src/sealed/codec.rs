@@ -9,10 +9,12 @@ use crate::limits::{BODY_BYTES_MAX, LEAF_BYTES_MAX};
 
 /// The ten bytes that each gzip member begins with: no name, no time, unknown system.
 pub(crate) const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// RFC 8878 3.1.1: the magic number of a frame.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// What a bundle of leaves can be at most.
-const LEAVES_BYTES_MAX: usize = BUNDLE_LEN * (2 + LEAF_BYTES_MAX as usize);
+pub(crate) const LEAVES_BYTES_MAX: usize = BUNDLE_LEN * (2 + LEAF_BYTES_MAX as usize);
 /// What a bundle of bodies can be at most.
-const BODIES_BYTES_MAX: usize = BUNDLE_LEN * (4 + BODY_BYTES_MAX as usize);
+pub(crate) const BODIES_BYTES_MAX: usize = BUNDLE_LEN * (4 + BODY_BYTES_MAX as usize);
 
 pub(crate) fn gzip(bundle: &[u8], level: u32) -> io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(bundle.len() / 3 + 64);
@@ -30,25 +32,43 @@ pub(crate) fn gzip(bundle: &[u8], level: u32) -> io::Result<Vec<u8>> {
 
 /// Inflates exactly one member that uses all of `member`.
 pub(crate) fn gunzip(member: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let rest = member.strip_prefix(&GZIP_HEADER).ok_or("the member does not begin with the fixed header")?;
-    let (deflated, trailer) = rest.split_last_chunk::<8>().ok_or("the member is cut")?;
-    let [a, b, c, d, e, f, g, h] = *trailer;
-    let (sum, length) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]) as usize);
-    if length > LEAVES_BYTES_MAX {
-        return Err("the member claims more than a bundle can hold");
-    }
-    let mut out = Vec::with_capacity(length + 64);
-    let mut inflate = Decompress::new(false);
-    let status = inflate.decompress_vec(deflated, &mut out, FlushDecompress::Finish);
-    if !matches!(status, Ok(Status::StreamEnd)) || inflate.total_in() != deflated.len() as u64 || out.len() != length {
-        return Err("the member does not inflate to its length");
-    }
-    let mut crc = Crc::new();
-    crc.update(&out);
-    if crc.sum() != sum {
-        return Err("the member fails its CRC");
-    }
+    let mut out = Vec::new();
+    Inflater::default().gunzip(member, &mut out)?;
     Ok(out)
+}
+
+/// Inflates many members, one after the other, with one set of tables.
+pub(crate) struct Inflater(Decompress);
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Inflater(Decompress::new(false))
+    }
+}
+
+impl Inflater {
+    /// As [`gunzip`], into `out`, whose content is replaced.
+    pub(crate) fn gunzip(&mut self, member: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
+        out.clear();
+        let rest = member.strip_prefix(&GZIP_HEADER).ok_or("the member does not begin with the fixed header")?;
+        let (deflated, trailer) = rest.split_last_chunk::<8>().ok_or("the member is cut")?;
+        let [a, b, c, d, e, f, g, h] = *trailer;
+        let (sum, length) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]) as usize);
+        if length > LEAVES_BYTES_MAX {
+            return Err("the member claims more than a bundle can hold");
+        }
+        // One byte more than is claimed: a member that goes on does not end within its room.
+        out.reserve(length + 64);
+        self.0.reset(false);
+        let status = self.0.decompress_vec(deflated, out, FlushDecompress::Finish);
+        let used = self.0.total_in() == deflated.len() as u64;
+        if !matches!(status, Ok(Status::StreamEnd)) || !used || out.len() != length {
+            return Err("the member does not inflate to its length");
+        }
+        let mut crc = Crc::new();
+        crc.update(out);
+        if crc.sum() == sum { Ok(()) } else { Err("the member fails its CRC") }
+    }
 }
 
 pub(crate) fn compress_bodies(bodies: &[u8], level: i32) -> io::Result<Vec<u8>> {
@@ -57,17 +77,42 @@ pub(crate) fn compress_bodies(bodies: &[u8], level: i32) -> io::Result<Vec<u8>> 
 
 /// Decodes exactly one frame that uses all of `frame`.
 pub(crate) fn decompress_bodies(frame: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let length = match zstd::zstd_safe::get_frame_content_size(frame) {
-        Ok(Some(length)) => usize::try_from(length).unwrap_or(usize::MAX),
-        _ => return Err("the frame does not tell its length"),
-    };
-    if length > BODIES_BYTES_MAX {
-        return Err("the frame claims more than a bundle can hold");
+    let mut out = Vec::new();
+    Unzstd::new().map_err(|_| "no memory for the decoder")?.decompress(frame, &mut out)?;
+    Ok(out)
+}
+
+/// Decodes many frames, one after the other, with one set of tables.
+pub(crate) struct Unzstd(zstd::bulk::Decompressor<'static>);
+
+impl Unzstd {
+    pub(crate) fn new() -> io::Result<Unzstd> {
+        zstd::bulk::Decompressor::new().map(Unzstd)
     }
-    if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
-        return Err("the frame does not use all of its bytes");
+
+    /// As [`decompress_bodies`], into `out`, whose content is replaced.
+    pub(crate) fn decompress(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
+        out.clear();
+        // The library also knows frames of older formats, which nobody writes here.
+        if !frame.starts_with(&ZSTD_MAGIC) {
+            return Err("the frame does not begin with its magic");
+        }
+        let length = match zstd::zstd_safe::get_frame_content_size(frame) {
+            Ok(Some(length)) => usize::try_from(length).unwrap_or(usize::MAX),
+            _ => return Err("the frame does not tell its length"),
+        };
+        if length > BODIES_BYTES_MAX {
+            return Err("the frame claims more than a bundle can hold");
+        }
+        if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
+            return Err("the frame does not use all of its bytes");
+        }
+        out.reserve(length);
+        match self.0.decompress_to_buffer(frame, out) {
+            Ok(_) if out.len() == length => Ok(()),
+            _ => Err("the frame does not decode"),
+        }
     }
-    zstd::bulk::decompress(frame, length).ok().filter(|out| out.len() == length).ok_or("the frame does not decode")
 }
 
 /// The 256 leaves of a bundle.

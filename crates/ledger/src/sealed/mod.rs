@@ -3,14 +3,18 @@
 //! `codec` knows the bytes of a bundle, `manifest` the `.seal`, `write` makes a set, `check` judges one, `read` answers
 //! from them. Decides neither when to seal nor what a segment may be released.
 
+mod bundle;
 mod check;
 mod codec;
 mod manifest;
+mod parts;
 mod read;
 mod write;
 
+pub(crate) use check::{Believed, SetJudge, Told};
 pub use check::{CheckedSet, check_set};
 pub use manifest::{Manifest, Part};
+pub(crate) use read::MANIFEST_BYTES_MAX;
 pub use read::SealedSets;
 pub use write::{SetSpec, SetWriter};
 

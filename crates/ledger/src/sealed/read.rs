@@ -18,7 +18,7 @@ use crate::types::{BodyDigest, Entry, Kind, Tags};
 /// Sets whose files stay open: four descriptors each.
 const OPEN_SETS_MAX: usize = 16;
 /// Largest manifest: 63 hashes of 44 characters and a dozen short lines.
-const MANIFEST_BYTES_MAX: u64 = 16 << 10;
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 16 << 10;
 
 /// All sealed sets of one ledger. Opening reads names and the last manifest only. A clone shares the open files.
 #[derive(Clone)]

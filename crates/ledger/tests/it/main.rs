@@ -11,6 +11,8 @@ mod rig;
 mod sealed;
 mod sealer;
 mod sealing;
+mod tamper;
+mod verify;
 mod write_path;
 
 use std::path::{Path, PathBuf};
