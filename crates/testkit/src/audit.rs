@@ -48,7 +48,8 @@ pub fn entry(number: u64, body_bytes: usize) -> AuditEntry {
     body.extend_from_slice(b"}}");
     let mut leaf = format!(
         "{{\"v\":1,\"entry_id\":\"01JD{}\",\"source\":\"urn:example:billing\",\"action\":\"invoice.viewed\",\
-         \"category\":\"data\",\"severity\":\"info\",\"outcome\":\"success\",\"occurred_at\":\"2026-11-24T10:00:00.{:09}Z\",\
+         \"category\":\"data\",\"severity\":\"info\",\"outcome\":\"success\",\
+         \"occurred_at\":\"2026-11-24T10:00:00.{:09}Z\",\
          \"received_at\":\"",
         ulid(number),
         number % 1_000_000_000
