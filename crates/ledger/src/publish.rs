@@ -12,6 +12,7 @@ use crate::segment::{Checks, Step, Taken, Walk, read_header};
 use crate::shared::{Shared, lock};
 use crate::tail::Segment;
 use crate::types::Signed;
+use crate::writer::ROOM_EVERY_NS;
 
 /// The one publisher of a ledger.
 pub(crate) struct Publisher {
@@ -22,6 +23,8 @@ pub(crate) struct Publisher {
     pub(crate) at: (u64, u64),
     pub(crate) log: CheckpointLog,
     pub(crate) taken: Taken,
+    /// When the room on the disk was looked at.
+    pub(crate) room_at: Option<u64>,
 }
 
 impl Publisher {
@@ -141,8 +144,13 @@ impl Publisher {
         every.saturating_sub((self.shared.doors.clock)().saturating_sub(shown.at) / 1_000_000)
     }
 
-    /// Looks at the disk's free room.
-    pub(crate) fn watch_disk(&self) {
+    /// Looks at the disk's free room, once a second.
+    pub(crate) fn watch_disk(&mut self) {
+        let now = (self.shared.doors.clock)();
+        if self.room_at.is_some_and(|at| now.abs_diff(at) < ROOM_EVERY_NS) {
+            return;
+        }
+        self.room_at = Some(now);
         let dir = self.shared.tail().segments().next().map(|s| s.file.path.clone());
         let free = dir.as_deref().and_then(std::path::Path::parent).map(|d| self.shared.doors.disk.free_bytes(d));
         if let Some(Ok(free)) = free {

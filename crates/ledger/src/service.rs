@@ -29,8 +29,7 @@ use crate::types::{
     About, AppendError, Batch, BodyDigest, Clock, Done, Entry, Mac, Published, Signed, Signer, Stamp, Status,
     Verification, Watch,
 };
-use crate::writer::Writer;
-use crate::writer::{Setup, check_batch};
+use crate::writer::{Checked, Setup, Writer};
 
 /// How long an idle sequencer sleeps before it looks whether its segment is old.
 const IDLE: Duration = Duration::from_secs(1);
@@ -159,8 +158,8 @@ impl Ledger {
         if let Some(refusal) = self.shared.refusal() {
             return done(Err(refusal));
         }
-        match check_batch(self.shared.about.kind, &self.shared.doors.body_digest, &batch) {
-            Ok(()) => self.shared.push(Pending::new(batch, done)),
+        match Checked::new(self.shared.about.kind, &self.shared.doors.body_digest, batch) {
+            Ok(checked) => self.shared.push(Pending::new(checked, done)),
             Err(refused) => done(Err(refused)),
         }
     }
@@ -438,7 +437,8 @@ fn recover_ledger(
     let checks = Checks { kind: about.kind, body_digest: Arc::clone(&doors.body_digest) };
     let shared = Arc::new(Shared::new(about, config, doors, writer.store(), last));
     let at = writer.at();
-    let publisher = Publisher { shared: Arc::clone(&shared), checks, walk, at, log, taken: Taken::default() };
+    let taken = Taken::default();
+    let publisher = Publisher { shared: Arc::clone(&shared), checks, walk, at, log, taken, room_at: None };
     Ok((shared, writer, publisher, report))
 }
 
@@ -459,14 +459,14 @@ fn commit_group(shared: &Shared, writer: &mut Writer, mut group: Vec<Pending>) -
         return Err(AppendError::Poisoned(reason.clone()));
     }
     let before = shared.size.load(Ordering::Acquire);
-    let batches = group.iter_mut().map(|p| std::mem::take(&mut p.batch)).collect();
-    match writer.commit(batches) {
+    let batches = group.iter_mut().filter_map(Pending::take_batch).collect();
+    match writer.commit_checked(batches) {
         Ok(answers) => {
             let size = writer.size();
             shared.size.store(size, Ordering::Release);
             group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(Ok(answer)));
             if size > before {
-                shared.blocks.fetch_add(1, Ordering::Relaxed);
+                shared.count_block(writer.wrote());
                 lock(&shared.watches).iter().for_each(|(_, watch)| watch(size));
             }
             Ok(())

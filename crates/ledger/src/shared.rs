@@ -12,17 +12,30 @@ use crate::limits;
 use crate::service::Doors;
 use crate::store::Store;
 use crate::tail::Tail;
-use crate::types::{About, AppendError, Batch, Committed, Done, Published, Signed, Verification, Watch};
+use crate::types::{About, AppendError, Committed, Done, Published, Signed, Verification, Watch};
+use crate::writer::{Checked, Wrote};
+
+/// Syncs that percentiles are taken over.
+const SYNCS_KEPT: usize = 1_024;
 
 /// A batch and whom to tell. Dropped without an answer (a panic, a poisoned queue), it answers `Poisoned`.
 pub(crate) struct Pending {
-    pub(crate) batch: Batch,
+    /// Until the sequencer takes it.
+    batch: Option<Checked>,
+    bytes: u64,
+    entries: usize,
     done: Option<Done>,
 }
 
 impl Pending {
-    pub(crate) fn new(batch: Batch, done: Done) -> Pending {
-        Pending { batch, done: Some(done) }
+    pub(crate) fn new(batch: Checked, done: Done) -> Pending {
+        let entries = batch.len();
+        let bytes = batch.payload_bytes() as u64 + entries as u64 * 48;
+        Pending { batch: Some(batch), bytes, entries, done: Some(done) }
+    }
+
+    pub(crate) fn take_batch(&mut self) -> Option<Checked> {
+        self.batch.take()
     }
 
     pub(crate) fn answer(mut self, result: Result<Committed, AppendError>) {
@@ -32,7 +45,7 @@ impl Pending {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.batch.payload.len() as u64 + self.batch.entries.len() as u64 * 48
+        self.bytes
     }
 }
 
@@ -198,16 +211,26 @@ impl Shared {
         let (mut bytes, mut entries, mut group) = (0, 0, Vec::new());
         while let Some(next) = queue.items.front() {
             let more = bytes + next.bytes() <= self.config.block_bytes_target
-                && entries + next.batch.entries.len() <= limits::BLOCK_ENTRIES_MAX as usize;
+                && entries + next.entries <= limits::BLOCK_ENTRIES_MAX as usize;
             if !group.is_empty() && !more {
                 break;
             }
             bytes += next.bytes();
-            entries += next.batch.entries.len();
+            entries += next.entries;
             group.extend(queue.items.pop_front());
         }
         queue.bytes = queue.bytes.saturating_sub(bytes);
         Some(group)
+    }
+
+    pub(crate) fn count_block(&self, wrote: Wrote) {
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+        self.bytes_written.fetch_add(wrote.bytes, Ordering::Relaxed);
+        let mut syncs = lock(&self.syncs);
+        if syncs.len() == SYNCS_KEPT {
+            syncs.pop_front();
+        }
+        syncs.push_back(wrote.sync_ns);
     }
 
     pub(crate) fn close_queue(&self) {

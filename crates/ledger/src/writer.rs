@@ -24,6 +24,9 @@ use crate::store::{Earlier, LookError, Store};
 use crate::tail::{Tail, whole_bundles};
 use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Mac, Outcome, STAMP_BYTES, Stamp};
 
+/// The room on the disk is looked at this often.
+pub(crate) const ROOM_EVERY_NS: u64 = 1_000_000_000;
+
 /// What a writer needs from outside.
 #[derive(Clone)]
 pub struct Setup {
@@ -55,8 +58,30 @@ pub struct Setup {
     pub body_digest: BodyDigest,
 }
 
+/// A batch that has passed [`check_batch`]: what the sequencer takes without hashing its bodies once more. A byte that
+/// flips behind the check is met by the publisher, which reads the block back and hashes bodies and leaves again before
+/// it signs.
+#[derive(Debug)]
+pub(crate) struct Checked(Batch);
+
+impl Checked {
+    pub(crate) fn new(kind: Kind, body_digest: &BodyDigest, batch: Batch) -> Result<Checked, AppendError> {
+        check_batch(kind, body_digest, &batch).map(|()| Checked(batch))
+    }
+
+    /// Bytes of leaves and bodies.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.0.payload.len()
+    }
+
+    /// Entries.
+    pub(crate) fn len(&self) -> usize {
+        self.0.entries.len()
+    }
+}
+
 /// Refuses a batch that breaks a limit or holds a body that is not the one its leaf names. Meant for the thread that
-/// made the batch; the writer runs it again, so that no flipped byte is ever written as true.
+/// made the batch.
 ///
 /// # Errors
 /// `Refused`.
@@ -111,7 +136,17 @@ pub struct Writer {
     /// When the first entry of this segment was received.
     begun_at: Option<u64>,
     store: Store,
+    wrote: Wrote,
+    /// When there was room on the disk.
+    room_at: Option<u64>,
     poisoned: Option<String>,
+}
+
+/// The last block's write, for figures.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wrote {
+    pub(crate) bytes: u64,
+    pub(crate) sync_ns: u64,
 }
 
 /// Where recovery hands over to the writer.
@@ -142,7 +177,19 @@ struct Block {
 impl Writer {
     pub(crate) fn new(setup: Setup, start: Start) -> Writer {
         let Start { frontier, chain, received_at, segment, offset, begun_at, store } = start;
-        Writer { setup, frontier, chain, received_at, segment, offset, begun_at, store, poisoned: None }
+        Writer {
+            setup,
+            frontier,
+            chain,
+            received_at,
+            segment,
+            offset,
+            begun_at,
+            store,
+            wrote: Wrote::default(),
+            room_at: None,
+            poisoned: None,
+        }
     }
 
     /// The stored log, shared with readers, publisher and sealer.
@@ -158,6 +205,11 @@ impl Writer {
     /// A walk over all sets that are sealed now.
     pub fn recheck(&self) -> Recheck {
         Recheck::new(&self.setup, self.store.sealed())
+    }
+
+    /// What the last block cost.
+    pub(crate) fn wrote(&self) -> Wrote {
+        self.wrote
     }
 
     /// Segment number and offset at which the next block begins.
@@ -190,9 +242,18 @@ impl Writer {
     /// `Refused` (nothing of any batch was appended), `Busy`, `DiskLow`, `Poisoned` (the fate of this block is
     /// unknown until a restart has verified the disk).
     pub fn commit(&mut self, batches: Vec<Batch>) -> Result<Vec<Committed>, AppendError> {
+        let (kind, body_digest) = (self.setup.kind, &self.setup.body_digest);
+        let check = |batch| Checked::new(kind, body_digest, batch);
+        let checked: Vec<Checked> = batches.into_iter().map(check).collect::<Result<_, _>>()?;
+        self.commit_checked(checked)
+    }
+
+    /// As `commit`, of batches that were checked where they were made.
+    pub(crate) fn commit_checked(&mut self, batches: Vec<Checked>) -> Result<Vec<Committed>, AppendError> {
         if let Some(why) = &self.poisoned {
             return Err(AppendError::Poisoned(why.clone()));
         }
+        let batches: Vec<Batch> = batches.into_iter().map(|checked| checked.0).collect();
         self.admit(&batches)?;
         let earlier = self.earlier(&batches)?;
         // From here on a panic or an early return leaves the writer poisoned.
@@ -239,22 +300,33 @@ impl Writer {
         })
     }
 
-    fn admit(&self, batches: &[Batch]) -> Result<(), AppendError> {
+    fn admit(&mut self, batches: &[Batch]) -> Result<(), AppendError> {
         let entries: usize = batches.iter().map(|b| b.entries.len()).sum();
         let bytes: usize = batches.iter().map(|b| b.payload.len()).sum();
         if entries > BLOCK_ENTRIES_MAX as usize || bytes as u64 > BLOCK_BYTES_MAX {
             return Err(AppendError::Refused("the batches are more than one block may hold"));
         }
-        for batch in batches {
-            check_batch(self.setup.kind, &self.setup.body_digest, batch)?;
-        }
         if self.backlog_bytes() >= self.setup.config.backlog_bytes_max {
             return Err(AppendError::Busy("the unsealed backlog is at its cap"));
         }
+        self.look_at_room()
+    }
+
+    /// Once a second is enough: a block is far smaller than the watermark. A full disk is looked at each time, so that
+    /// appends go on as soon as there is room.
+    fn look_at_room(&mut self) -> Result<(), AppendError> {
+        let now = (self.setup.clock)();
+        if self.room_at.is_some_and(|at| now.abs_diff(at) < ROOM_EVERY_NS) {
+            return Ok(());
+        }
+        self.room_at = None;
         match self.setup.disk.free_bytes(&self.setup.wal) {
             Ok(free) if free < self.setup.config.disk_low_bytes => Err(AppendError::DiskLow),
             // A disk that cannot say how full it is will say so at the write.
-            _ => Ok(()),
+            _ => {
+                self.room_at = Some(now);
+                Ok(())
+            }
         }
     }
 
@@ -365,9 +437,12 @@ impl Writer {
         // Crash: nothing on disk, nothing promised.
         let path = self.segment.path.display();
         self.segment.file.write_all_at(&parts, self.offset).map_err(|e| format!("write {path}: {e}"))?;
+        let begun = (self.setup.clock)();
         // Crash: torn tail, unacknowledged; recovery leaves it behind in a new segment.
         self.segment.file.sync_data().map_err(|e| format!("fdatasync {path}: {e}"))?;
         // COMMIT POINT. Crash: the entries exist; a resent event gets the same index.
+        let sync_ns = (self.setup.clock)().saturating_sub(begun);
+        self.wrote = Wrote { bytes: parts.iter().map(|part| part.len() as u64).sum(), sync_ns };
         Ok(())
     }
 

@@ -69,14 +69,39 @@ fn duplicates_and_conflicts_are_settled_within_a_block_and_across_a_restart() {
     ledger.close().unwrap();
 }
 
+/// The check before the queue is the only one before the disk: every way to break a batch is refused there, and what
+/// stands beside it in the queue goes on.
 #[test]
-fn a_body_that_its_leaf_does_not_name_is_refused() {
+fn a_bad_batch_is_refused_before_the_queue() {
     let rig = Rig::new();
     let (ledger, _) = rig.open().unwrap();
-    let mut bad = batch(1, 2);
-    *bad.payload.last_mut().unwrap() ^= 1;
-    assert!(matches!(append(&ledger, bad), Err(AppendError::Refused(_))));
+    let good = || batch(1, 2);
+    let last = good().payload.len() - 1;
+    let leaf = good().entries[0].leaf_bytes;
+    let breaks: Vec<(&str, fn(&mut Batch, usize))> = vec![
+        ("a body's last byte", |b, last| b.payload[last] ^= 1),
+        ("a body's first byte", |b, _| b.payload[62] ^= 0x80),
+        ("the digest in a leaf", |b, _| b.payload[31] ^= 1),
+        ("a byte too many", |b, _| b.payload.push(0)),
+        ("a byte too few", |b, _| drop(b.payload.pop())),
+        ("no entry", |b, _| *b = Batch::default()),
+        ("no body", |b, _| b.entries[1].body_bytes = None),
+        ("an empty leaf", |b, _| b.entries[0].leaf_bytes = 0),
+        ("a slot outside", |b, _| b.entries[0].stamp_at = Some(33)),
+        ("a body longer than its limit", |b, _| b.entries[1].body_bytes = Some(u32::MAX - 1)),
+        ("a leaf longer than its limit", |b, _| b.entries[1].leaf_bytes = 65_536),
+    ];
+    assert_eq!(leaf, 62);
+    for (what, break_it) in breaks {
+        let mut bad = good();
+        break_it(&mut bad, last);
+        assert!(matches!(append(&ledger, bad), Err(AppendError::Refused(_))), "{what}");
+    }
     assert_eq!(ledger.size(), 0);
+    append(&ledger, good()).unwrap();
+    let status = ledger.status();
+    assert_eq!((status.size, status.blocks), (2, 1));
+    assert!(status.bytes_written > 200 && status.sync_p50_ns > 0 && status.sync_p99_ns >= status.sync_p50_ns);
     ledger.close().unwrap();
 }
 
