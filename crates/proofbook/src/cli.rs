@@ -37,6 +37,8 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// A tour in one command: real events in, a receipt verified, a byte changed and found.
+    Demo(Demo),
     /// Run the server.
     Up(Up),
     /// Append events from files or standard input.
@@ -114,6 +116,17 @@ pub(crate) struct Up {
     /// Form of the log on standard error (RUST_LOG chooses what is logged).
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+/// `proofbook demo`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Demo {
+    /// End after the tour, with exit code 0 only if every part of it held; so does an output that is no terminal.
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Address and port of the server; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR:PORT")]
+    pub(crate) listen: std::net::SocketAddr,
 }
 
 /// How the bytes of a file are read.

@@ -4,6 +4,7 @@ mod bench;
 mod cli;
 mod client;
 mod cmd;
+mod demo;
 mod judge;
 mod known;
 mod output;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match &cli.command {
+        Command::Demo(flags) => demo::run(global, flags),
         Command::Up(flags) => cmd::up::run(global, flags),
         Command::Ingest(flags) => cmd::ingest::run(global, flags),
         Command::Tail(flags) => cmd::read::tail(global, flags),

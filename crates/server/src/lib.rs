@@ -29,7 +29,7 @@ mod tail;
 mod tls;
 
 pub use config::{Config, ConfigError, ConfigFile, TlsFiles, Transport};
-pub use event::terminal_safe;
+pub use event::{body_digest, terminal_safe};
 pub use listen::{Running, ServeError, serve};
 pub use log::{Log, Shown};
 pub use tls::TlsError;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
 mod bench;
+mod demo;
 
 use std::path::Path;
 use std::process::Command;
