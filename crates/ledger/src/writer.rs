@@ -4,6 +4,7 @@
 //! nothing: what lies on disk is read again by the publisher.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -21,7 +22,7 @@ use crate::recheck::Recheck;
 use crate::sealer::Sealer;
 use crate::segment::{self, SegmentFile};
 use crate::store::{Earlier, LookError, Store};
-use crate::tail::{Tail, whole_bundles};
+use crate::tail::{TagHasher, Tail, whole_bundles};
 use crate::types::{AppendError, Batch, BodyDigest, Clock, Committed, Entry, Kind, Mac, Outcome, STAMP_BYTES, Stamp};
 
 /// The room on the disk is looked at this often.
@@ -258,7 +259,7 @@ impl Writer {
         let earlier = self.earlier(&batches)?;
         // From here on a panic or an early return leaves the writer poisoned.
         self.poisoned = Some("an earlier commit did not come to its end".to_owned());
-        let (outcomes, kept) = self.settle(batches, earlier);
+        let (outcomes, kept) = self.settle(batches, &earlier);
         let Some(block) = self.build(kept) else {
             // Nothing but duplicates and conflicts: nothing to write, all of it durable already.
             self.poisoned = None;
@@ -344,28 +345,37 @@ impl Writer {
     }
 
     /// Decides what is new, a duplicate or a conflict, within the block too, and keeps what is new.
-    fn settle(&self, batches: Vec<Batch>, mut known: HashMap<[u8; 16], Earlier>) -> (Vec<Vec<Outcome>>, Vec<Batch>) {
+    fn settle(&self, batches: Vec<Batch>, known: &HashMap<[u8; 16], Earlier>) -> (Vec<Vec<Outcome>>, Vec<Batch>) {
         let mut next = self.size();
+        let entries = batches.iter().map(|batch| batch.entries.len()).sum();
+        let mut in_block: HashMap<[u8; 16], (u64, [u8; 16]), BuildHasherDefault<TagHasher>> = HashMap::default();
+        in_block.reserve(if self.setup.kind == Kind::Audit { entries } else { 0 });
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut kept = Vec::with_capacity(batches.len());
         for mut batch in batches {
             let mut answers = Vec::with_capacity(batch.entries.len());
             let mut keep = Vec::with_capacity(batch.entries.len());
             for entry in &batch.entries {
-                let first = known.get(&entry.tags.identity).filter(|_| !entry.fresh);
+                let identity = &entry.tags.identity;
+                let first = if entry.fresh {
+                    None
+                } else if let Some(Earlier { index, content, leaf_hash }) = known.get(identity) {
+                    Some((*index, *content, *leaf_hash))
+                } else {
+                    // The leaf hash of an entry of this very block is filled in once the block is built.
+                    in_block.get(identity).map(|(index, content)| (*index, *content, Hash([0; 32])))
+                };
                 let answer = match first {
                     None => Outcome::Appended { index: next, leaf_hash: Hash([0; 32]) },
-                    Some(Earlier { index, content, leaf_hash }) if *content == entry.tags.content => {
-                        Outcome::Duplicate { index: *index, leaf_hash: *leaf_hash }
+                    Some((index, content, leaf_hash)) if content == entry.tags.content => {
+                        Outcome::Duplicate { index, leaf_hash }
                     }
-                    Some(Earlier { index, .. }) => Outcome::Conflict { index: *index },
+                    Some((index, ..)) => Outcome::Conflict { index },
                 };
                 let new = matches!(answer, Outcome::Appended { .. });
                 if new {
                     if self.setup.kind == Kind::Audit {
-                        // The leaf hash of an entry of this very block is filled in once the block is built.
-                        let this = Earlier { index: next, content: entry.tags.content, leaf_hash: Hash([0; 32]) };
-                        known.entry(entry.tags.identity).or_insert(this);
+                        in_block.entry(*identity).or_insert((next, entry.tags.content));
                     }
                     next += 1;
                 }
@@ -481,7 +491,8 @@ impl Writer {
 
     fn answers(&self, outcomes: Vec<Vec<Outcome>>, received_at: u64) -> Vec<Committed> {
         // An entry of this block is in the tail until it is published; an earlier one was looked up.
-        let known = |index: u64, hash: Hash| self.tail().hash(index).unwrap_or(hash);
+        let tail = self.tail();
+        let known = |index: u64, hash: Hash| tail.hash(index).unwrap_or(hash);
         let fill = |outcome: Outcome| match outcome {
             Outcome::Appended { index, leaf_hash } => Outcome::Appended { index, leaf_hash: known(index, leaf_hash) },
             Outcome::Duplicate { index, leaf_hash } => Outcome::Duplicate { index, leaf_hash: known(index, leaf_hash) },

@@ -1,8 +1,8 @@
 //! Bytes of one bundle: leaves as a gzip member, bodies as a zstd frame. Every decoder has a cap on what it gives.
 
-use std::io::{self, Write as _};
+use std::io;
 
-use flate2::{Compression, Crc, Decompress, FlushDecompress, Status, write::DeflateEncoder};
+use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::BUNDLE_LEN;
 use crate::limits::{BODY_BYTES_MAX, LEAF_BYTES_MAX};
@@ -16,18 +16,46 @@ pub(crate) const LEAVES_BYTES_MAX: usize = BUNDLE_LEN * (2 + LEAF_BYTES_MAX as u
 /// What a bundle of bodies can be at most.
 pub(crate) const BODIES_BYTES_MAX: usize = BUNDLE_LEN * (4 + BODY_BYTES_MAX as usize);
 
+#[cfg(test)]
 pub(crate) fn gzip(bundle: &[u8], level: u32) -> io::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(bundle.len() / 3 + 64);
-    out.extend_from_slice(&GZIP_HEADER);
-    let mut encoder = DeflateEncoder::new(out, Compression::new(level));
-    encoder.write_all(bundle)?;
-    let mut out = encoder.finish()?;
-    let mut crc = Crc::new();
-    crc.update(bundle);
-    out.extend_from_slice(&crc.sum().to_le_bytes());
-    // RFC 1952: ISIZE is the length modulo 2^32; a bundle is far below.
-    out.extend_from_slice(&crc.amount().to_le_bytes());
-    Ok(out)
+    Gzip::new(level).member(bundle).map(<[u8]>::to_vec)
+}
+
+/// Makes many members, one after the other, with one set of tables.
+pub(crate) struct Gzip {
+    deflate: Compress,
+    out: Vec<u8>,
+}
+
+impl Gzip {
+    pub(crate) fn new(level: u32) -> Gzip {
+        Gzip { deflate: Compress::new(Compression::new(level), false), out: Vec::new() }
+    }
+
+    /// One member; it lasts until the next one is made.
+    pub(crate) fn member(&mut self, bundle: &[u8]) -> io::Result<&[u8]> {
+        let Gzip { deflate, out } = self;
+        out.clear();
+        out.extend_from_slice(&GZIP_HEADER);
+        deflate.reset();
+        loop {
+            let used = usize::try_from(deflate.total_in()).unwrap_or(usize::MAX);
+            out.reserve((bundle.len() / 2).max(1024));
+            let rest = bundle.get(used..).unwrap_or_default();
+            match deflate.compress_vec(rest, out, FlushCompress::Finish) {
+                Ok(Status::StreamEnd) => break,
+                // There was no room for all of it.
+                Ok(Status::Ok | Status::BufError) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut crc = Crc::new();
+        crc.update(bundle);
+        out.extend_from_slice(&crc.sum().to_le_bytes());
+        // RFC 1952: ISIZE is the length modulo 2^32; a bundle is far below.
+        out.extend_from_slice(&crc.amount().to_le_bytes());
+        Ok(out)
+    }
 }
 
 /// Inflates exactly one member that uses all of `member`.
@@ -71,8 +99,29 @@ impl Inflater {
     }
 }
 
+#[cfg(test)]
 pub(crate) fn compress_bodies(bodies: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    zstd::bulk::compress(bodies, level)
+    Zstd::new(level)?.frame(bodies).map(<[u8]>::to_vec)
+}
+
+/// Makes many frames, one after the other, with one set of tables.
+pub(crate) struct Zstd {
+    compressor: zstd::bulk::Compressor<'static>,
+    out: Vec<u8>,
+}
+
+impl Zstd {
+    pub(crate) fn new(level: i32) -> io::Result<Zstd> {
+        Ok(Zstd { compressor: zstd::bulk::Compressor::new(level)?, out: Vec::new() })
+    }
+
+    /// One frame; it lasts until the next one is made.
+    pub(crate) fn frame(&mut self, bodies: &[u8]) -> io::Result<&[u8]> {
+        self.out.clear();
+        self.out.reserve(zstd::zstd_safe::compress_bound(bodies.len()));
+        self.compressor.compress_to_buffer(bodies, &mut self.out)?;
+        Ok(&self.out)
+    }
 }
 
 /// Decodes exactly one frame that uses all of `frame`.

@@ -41,6 +41,8 @@ pub struct SetWriter {
     leaves: PartWriter,
     audit: Option<(PartWriter, PartWriter)>,
     hashes: Vec<Hash>,
+    gzip: codec::Gzip,
+    zstd: codec::Zstd,
     leaf_bundle: Vec<u8>,
     body_bundle: Vec<u8>,
     tag_bundle: Vec<u8>,
@@ -66,6 +68,8 @@ impl SetWriter {
             Kind::Raw => None,
         };
         Ok(SetWriter {
+            gzip: codec::Gzip::new(spec.gzip_level),
+            zstd: codec::Zstd::new(spec.zstd_level).map_err(OpenError::io("compress", dir))?,
             disk: Arc::clone(disk),
             dir: dir.to_path_buf(),
             spec,
@@ -123,13 +127,12 @@ impl SetWriter {
 
     fn end_bundle(&mut self) -> Result<(), OpenError> {
         let path = &self.leaves.tmp;
-        let member = codec::gzip(&self.leaf_bundle, self.spec.gzip_level).map_err(OpenError::io("compress", path))?;
-        self.leaves.bundle(&member)?;
+        let member = self.gzip.member(&self.leaf_bundle).map_err(OpenError::io("compress", path))?;
+        self.leaves.bundle(member)?;
         self.leaf_bundle.clear();
         if let Some((bodies, tags)) = &mut self.audit {
-            let frame = codec::compress_bodies(&self.body_bundle, self.spec.zstd_level)
-                .map_err(OpenError::io("compress", &bodies.tmp))?;
-            bodies.bundle(&frame)?;
+            let frame = self.zstd.frame(&self.body_bundle).map_err(OpenError::io("compress", &bodies.tmp))?;
+            bodies.bundle(frame)?;
             self.body_bundle.clear();
             tags.put(&self.tag_bundle)?;
             self.tag_digests.extend_from_slice(&sha256(&[&self.tag_bundle]));
