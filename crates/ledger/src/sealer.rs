@@ -301,6 +301,10 @@ impl Sealer {
     fn release(&mut self) -> Result<bool, SealError> {
         // Every identity that leaves the tail is in the index: `fill` had nothing to do.
         let below = self.store.sealed().end();
+        if below == 0 {
+            // A first segment that holds a torn tail alone ends at 0 too: it stays, for the log begins with number 1.
+            return Ok(false);
+        }
         let done: Vec<Segment> = {
             let tail = self.store.tail();
             let done: Vec<_> = tail.segments().take_while(|s| s.closed && s.end <= below).cloned().collect();

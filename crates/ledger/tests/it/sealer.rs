@@ -147,6 +147,36 @@ fn the_sealer_seals_what_is_published_and_closed_and_releases_it() {
     check(&writer, size);
 }
 
+/// A first block that was torn leaves a first segment without an entry: it goes with the first set, not before it.
+#[test]
+fn a_torn_first_segment_stays_until_something_is_sealed() {
+    let world = World::new();
+    drop(world.open(&[]).unwrap());
+    let first = PathBuf::from("/l/wal/0000000000000001.wal");
+    let header = world.disk.read_file(&first).unwrap();
+    world.disk.write_file(&first, &[&header[..], &[7; 500]].concat()).unwrap();
+    world.disk.kill();
+    let (mut writer, recovered) = world.open(&[]).unwrap();
+    assert_eq!(recovered.torn_bytes, 500);
+    let mut sealer = writer.sealer();
+    for commits in [2, 4] {
+        for _ in 0..commits {
+            writer.commit(vec![entries::batch(writer.size(), ENTRIES, 40, true)]).unwrap();
+        }
+        drain(&mut sealer, writer.size()).unwrap();
+        let (sealed, there) = (sealed_end(&world).unwrap(), world.disk.read_file(&first).is_ok());
+        assert_eq!(there, sealed == 0, "{sealed} sealed");
+        let at = known(&writer);
+        let snapshot = world.disk.snapshot();
+        world.disk.kill();
+        check(&world.open(&[at]).unwrap().0, at.size);
+        world.disk.restore(&snapshot);
+        (writer, _) = world.open(&[at]).unwrap();
+        sealer = writer.sealer();
+    }
+    assert!(sealed_end(&world) > Some(0));
+}
+
 #[test]
 fn an_old_segment_without_a_whole_bundle_stays_open() {
     let world = World::new();
