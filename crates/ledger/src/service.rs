@@ -464,9 +464,11 @@ fn commit_group(shared: &Shared, writer: &mut Writer, mut group: Vec<Pending>) -
         Ok(answers) => {
             let size = writer.size();
             shared.size.store(size, Ordering::Release);
-            group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(Ok(answer)));
             if size > before {
                 shared.count_block(writer.wrote());
+            }
+            group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(Ok(answer)));
+            if size > before {
                 lock(&shared.watches).iter().for_each(|(_, watch)| watch(size));
             }
             Ok(())
