@@ -211,6 +211,7 @@ pub(crate) fn open(options: Options, doors: Doors, keep: &Keep<'_>) -> Result<(A
         pin: Arc::clone(&pin),
         ledgers: RwLock::new(BTreeMap::new()),
         control: RwLock::new(control),
+        credentials: RwLock::default(),
         deciding: Mutex::new(()),
         bootstrap_open: AtomicBool::new(true),
         bootstrap_told: AtomicBool::new(false),

@@ -93,6 +93,7 @@ impl Inner {
             }
         }
         let control = self.control.read().unwrap_or_else(PoisonError::into_inner);
+        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = control.credentials();
         self.bootstrap_open.store(!control.bootstrap_ended, Ordering::Release);
         Ok(())
     }

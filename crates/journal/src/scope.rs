@@ -10,10 +10,7 @@ use crate::credential::{Credential, Verb};
 /// Ledgers, verbs, actions, time and classes that a reader may see. Unknown = denied.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    pub(crate) principal: Option<String>,
-    pub(crate) every_ledger: bool,
-    pub(crate) ledgers: Vec<String>,
-    pub(crate) verbs: Vec<Verb>,
+    pub(crate) credential: Option<Arc<Credential>>,
     pub(crate) actions: Option<Vec<String>>,
     pub(crate) time: Option<Range<u64>>,
     pub(crate) classes: Option<Vec<String>>,
@@ -22,13 +19,7 @@ pub struct Scope {
 impl Scope {
     /// What the credential allows.
     pub fn of(credential: &Arc<Credential>) -> Scope {
-        Scope {
-            principal: Some(credential.principal.clone()),
-            every_ledger: credential.ledgers.iter().any(|l| l == "*"),
-            ledgers: credential.ledgers.clone(),
-            verbs: credential.verbs.clone(),
-            ..Scope::default()
-        }
+        Scope { credential: Some(Arc::clone(credential)), ..Scope::default() }
     }
 
     /// For anyone: leaves, tiles, proofs and checkpoints of ledgers that were created `public_leaves`, nothing else.
@@ -56,12 +47,12 @@ impl Scope {
 
     /// Principal id of the reader; `None` for anyone.
     pub fn principal(&self) -> Option<&str> {
-        self.principal.as_deref()
+        self.credential.as_deref().map(|credential| credential.principal.as_str())
     }
 
     /// Whether the verb is granted on the ledger.
     pub fn allows(&self, verb: Verb, ledger: &str) -> bool {
-        self.verbs.contains(&verb) && (self.every_ledger || self.ledgers.iter().any(|l| l == ledger))
+        self.credential.as_ref().is_some_and(|credential| credential.allows(verb, ledger))
     }
 
     /// Whether some entries of its ledgers are outside of it.

@@ -81,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) control_ledger: Ledger,
     pub(crate) ledgers: RwLock<BTreeMap<String, Arc<OpenLedger>>>,
     pub(crate) control: RwLock<Control>,
+    /// Valid tokens by the hex SHA-256 of their secrets, as `control` last said: a request need not make its own.
+    pub(crate) credentials: RwLock<BTreeMap<String, Arc<Credential>>>,
     /// Held from looking at the fold until the decision is committed and folded.
     pub(crate) deciding: Mutex<()>,
     pub(crate) bootstrap_open: AtomicBool,

@@ -229,6 +229,12 @@ impl Control {
         token.revoked_at.is_none().then(|| Arc::new(token.what.credential()))
     }
 
+    /// All valid tokens by the hex SHA-256 of their secrets.
+    pub fn credentials(&self) -> BTreeMap<String, Arc<Credential>> {
+        let valid = self.tokens.values().filter(|token| token.revoked_at.is_none());
+        valid.map(|token| (token.what.secret_sha256.clone(), Arc::new(token.what.credential()))).collect()
+    }
+
     /// Whether this use of a token ends the life of `bootstrap.token`: another admin token than the first one.
     pub fn ends_bootstrap(&self, credential: &Credential) -> bool {
         !self.bootstrap_ended && !credential.bootstrap && credential.verbs.contains(&Verb::Admin)

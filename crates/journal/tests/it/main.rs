@@ -1,6 +1,6 @@
 //! Room tests of the journal.
 
-#![expect(clippy::unwrap_used, clippy::result_large_err, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::result_large_err, clippy::disallowed_methods, reason = "tests")]
 
 mod append;
 mod control;
