@@ -11,6 +11,10 @@ use crate::cli::{Global, LogFormat, Up};
 use crate::serving::{self, Serving, Started};
 use crate::{Exit, output};
 
+/// What client commands take where nothing else is said.
+const DEFAULT_URL: &str = "http://127.0.0.1:8440";
+const DEFAULT_DATA: &str = "proofbook-data";
+
 pub(crate) fn run(global: &Global, flags: &Up) -> Result<Exit> {
     let mut file = serving::settings(&flags.data, flags.listen)?;
     file.public_url.clone_from(&flags.public_url);
@@ -73,6 +77,13 @@ fn say(global: &Global, config: &Config, serving: &Serving, started: &Started) {
         )));
         output::line("");
         output::line("Try it from another terminal in this folder:");
+        // Only what the defaults of the client commands do not say by themselves.
+        if url != DEFAULT_URL {
+            output::line(&format!("  export PROOFBOOK_URL={url}"));
+        }
+        if url != DEFAULT_URL || data != DEFAULT_DATA {
+            output::line(&format!("  export PROOFBOOK_TOKEN=$(cat '{}')", output::safe(&file)));
+        }
         output::line(
             "  echo '{\"action\":\"user.login\",\"actor\":{\"type\":\"user\",\"id\":\"ada\"}}' | proofbook ingest -",
         );
