@@ -38,6 +38,43 @@ pub enum Code {
 }
 
 impl Code {
+    /// All rows, in their order.
+    pub const ALL: [Code; 28] = [
+        Code::FormatNewer,
+        Code::CheckpointInconsistent,
+        Code::Rollback,
+        Code::CheckpointForged,
+        Code::KeyUnknown,
+        Code::OriginOther,
+        Code::LedgerAltered,
+        Code::KeysAltered,
+        Code::EntryAltered,
+        Code::EntryMissing,
+        Code::BodyAltered,
+        Code::BodyMissing,
+        Code::TagsAltered,
+        Code::TileAltered,
+        Code::ManifestAltered,
+        Code::WalAltered,
+        Code::CheckpointAltered,
+        Code::PinAltered,
+        Code::FileAltered,
+        Code::FileMissing,
+        Code::FileUnknown,
+        Code::ProofMalformed,
+        Code::ProofWrong,
+        Code::TornTail,
+        Code::CheckpointMissing,
+        Code::UnsignedTail,
+        Code::Unfinished,
+        Code::Ok,
+    ];
+
+    /// Whether something is wrong, in contrast to `ok` and what is explained.
+    pub fn is_damage(self) -> bool {
+        self < Code::TornTail
+    }
+
     /// Text and exit code.
     pub fn row(self) -> (&'static str, u8) {
         match self {

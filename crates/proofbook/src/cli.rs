@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Check a running server, a data folder, an export or a single proof.
     Verify(Verify),
+    /// Check the data folder of a stopped server, and say what its next start will do. Reads only.
+    Fsck(Fsck),
     /// Show how the server is.
     Status,
     /// Write a ledger's tiles and bodies to a folder that any tlog-tiles tool can read.
@@ -234,13 +236,14 @@ pub(crate) struct Verify {
     /// Ledger of a server, or the only one to check in a data folder.
     #[arg(long, short)]
     pub(crate) ledger: Option<String>,
-    /// Key of the log, as `ledger show` prints it. Else the known-ledgers file decides.
-    #[arg(long, value_name = "VKEY")]
+    /// Key of the log, as `ledger show` prints it. Else the known-ledgers file decides. A data folder with several
+    /// ledgers needs a key of each, or --ledger.
+    #[arg(long, visible_alias = "key", value_name = "VKEY")]
     pub(crate) vkey: Vec<String>,
     /// Policy file (c2sp.org/tlog-policy) that a proof must satisfy.
     #[arg(long, value_name = "FILE", conflicts_with = "vkey")]
     pub(crate) policy: Option<PathBuf>,
-    /// Pin file to compare a data folder with.
+    /// Pin file to compare a data folder with. Default: the one in the user's state folder, if it is there.
     #[arg(long, value_name = "FILE")]
     pub(crate) pin: Option<PathBuf>,
     /// File that remembers origin, keys and last checkpoint of every ledger seen.
@@ -249,6 +252,23 @@ pub(crate) struct Verify {
     /// Only the tree: do not fetch bodies from a server.
     #[arg(long)]
     pub(crate) no_bodies: bool,
+}
+
+/// `proofbook fsck`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Fsck {
+    /// Data folder.
+    #[arg(long, env = "PROOFBOOK_DATA", default_value = "proofbook-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Pin file. Default: the one in the user's state folder, if it is there.
+    #[arg(long, env = "PROOFBOOK_PIN", value_name = "FILE")]
+    pub(crate) pin: Option<PathBuf>,
+    /// Key of a log, as `ledger show` prints it. Default: the folder's own.
+    #[arg(long, visible_alias = "key", value_name = "VKEY")]
+    pub(crate) vkey: Vec<String>,
+    /// Only the ledger of this name.
+    #[arg(long, short)]
+    pub(crate) ledger: Option<String>,
 }
 
 /// Layouts of an export.

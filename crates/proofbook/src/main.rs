@@ -58,6 +58,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Get(flags) => cmd::read::get(global, flags),
         Command::Prove(flags) => cmd::read::prove(global, flags),
         Command::Verify(flags) => cmd::verify::run(global, flags),
+        Command::Fsck(flags) => cmd::folder::fsck(global, flags),
         Command::Status => cmd::admin::status(global),
         Command::Export(flags) => cmd::export::run(global, flags),
         Command::Ledger(command) => cmd::admin::ledger(global, command),

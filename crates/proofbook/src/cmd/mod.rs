@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod export;
+pub(crate) mod folder;
 pub(crate) mod ingest;
 pub(crate) mod pieces;
 pub(crate) mod read;

@@ -1,4 +1,5 @@
-//! `proofbook verify`: a server by URL, an export's folder, or a `.tlog-proof` with its entry.
+//! `proofbook verify`: a server by URL, an export's folder, or a `.tlog-proof` with its entry; data folders are handed
+//! on to `folder`.
 //!
 //! Trust comes from `--vkey`, `--policy` or the known-ledgers file, never from what is being verified, except at the
 //! first meeting with a server, which is said aloud.
@@ -12,6 +13,7 @@ use tlog::{Checkpoint, Hash, Note, Policy, Vkey};
 
 use crate::cli::{Global, Verify};
 use crate::client::Client;
+use crate::cmd::folder;
 use crate::judge::proof::{Trust, judge as judge_proof};
 use crate::judge::tiles::{Fetch, Terms, judge as judge_tiles};
 use crate::judge::verdict::Judgement;
@@ -30,18 +32,22 @@ pub(crate) fn run(global: &Global, flags: &Verify) -> Result<Exit> {
     if path.join("checkpoint").is_file() {
         return export(global, flags, &path);
     }
+    if folder::is_data_folder(&path) {
+        return folder::verify(global, flags, &path, parse_vkeys(&flags.vkey)?);
+    }
     if path.is_dir() {
         bail!(
-            "{} is no export (it has no file `checkpoint`)\nhint: `proofbook export` writes one; checking a live data \
-             folder is done by the file `verifiers/python/proofbook_verify.py` for now",
+            "{} is neither a data folder (FORMAT, ledgers/) nor an export (a file `checkpoint`)\nhint: `proofbook \
+             export` writes an export",
             path.display()
         );
     }
     single(global, flags, &path)
 }
 
-fn keys(flags: &Verify) -> Result<Vec<Vkey>> {
-    flags.vkey.iter().map(|v| Vkey::parse(v).with_context(|| format!("--vkey {}", output::safe(v)))).collect()
+/// Keys as typed.
+pub(crate) fn parse_vkeys(vkeys: &[String]) -> Result<Vec<Vkey>> {
+    vkeys.iter().map(|v| Vkey::parse(v).with_context(|| format!("--vkey {}", output::safe(v)))).collect()
 }
 
 /// A proof and its entry.
@@ -62,7 +68,7 @@ fn single(global: &Global, flags: &Verify, path: &Path) -> Result<Exit> {
             let policy = Policy::parse(&read(file)?).with_context(|| format!("the policy {}", file.display()))?;
             (Trust::Policy(Box::new(policy)), None)
         }
-        None if !flags.vkey.is_empty() => (Trust::Keys(keys(flags)?), None),
+        None if !flags.vkey.is_empty() => (Trust::Keys(parse_vkeys(&flags.vkey)?), None),
         None => known_keys(flags, &proof)?,
     };
     Ok(show(global, &judge_proof(&proof, &entry, &trust, origin.as_deref()), "the entry is in the log"))
@@ -121,7 +127,7 @@ fn export(global: &Global, flags: &Verify, dir: &Path) -> Result<Exit> {
             None => (folder_keys(read_file(&dir.join("keys"))?.as_deref())?, None, true),
         }
     } else {
-        (keys(flags)?, None, false)
+        (parse_vkeys(&flags.vkey)?, None, false)
     };
     let bodies = !flags.no_bodies && dir.join("bodies").is_dir();
     let terms = Terms { keys: &keys, origin: origin.as_deref(), seen: None, bodies };
@@ -169,12 +175,7 @@ fn unknown_files(dir: &Path, judgement: &mut Judgement) -> Result<()> {
                 open.push(path);
             } else if !wanted.contains(&*path.to_string_lossy()) {
                 let name = path.to_string_lossy().into_owned();
-                judgement.find(
-                    crate::judge::verdict::Code::FileUnknown,
-                    Some(&name),
-                    None,
-                    "no such file belongs here".to_owned(),
-                );
+                judgement.find(ledger::Code::FileUnknown, Some(&name), None, "no such file belongs here".to_owned());
             }
         }
     }
@@ -200,7 +201,7 @@ fn server(global: &Global, flags: &Verify, url: &str) -> Result<Exit> {
     let mut all = KnownLedgers::open(flags.known_ledgers.as_deref())?;
     let known = all.get(&url);
     let (keys, origin, first) = match (&known, flags.vkey.is_empty()) {
-        (_, false) => (keys(flags)?, known.as_ref().map(|k| k.origin.clone()), false),
+        (_, false) => (parse_vkeys(&flags.vkey)?, known.as_ref().map(|k| k.origin.clone()), false),
         (Some(known), true) => (parse_all(&known.vkeys)?, Some(known.origin.clone()), false),
         (None, true) => (folder_keys(client.get_bytes("/keys")?.as_deref())?, None, true),
     };

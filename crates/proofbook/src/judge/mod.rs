@@ -1,22 +1,20 @@
-//! Judges evidence without trusting whoever hands it over (docs/formats/verdicts.md): single proofs, and whole logs in
-//! tiles layout, from a folder or by URL.
+//! Judges evidence without trusting whoever hands it over (docs/formats/verdicts.md): single proofs, whole logs in tiles
+//! layout, from a folder or by URL, and data folders.
 //!
-//! Pure but for the `Fetch` handed in; prints nothing.
+//! Pure but for the `Fetch` handed in, and for data folders, which the ledger's own verifier reads. Prints nothing.
 
+pub(crate) mod folder;
 pub(crate) mod proof;
 pub(crate) mod tiles;
 pub(crate) mod verdict;
 
-use tlog::NoteError;
+use tlog::{Hash, NoteError};
 
 use verdict::Code;
 
-/// The digest that a leaf of an audit ledger names for its body; `None` for any other leaf.
+/// The digest that a leaf of an audit ledger names for its body, in hex; `None` for any other leaf.
 pub(crate) fn body_digest(leaf: &[u8]) -> Option<String> {
-    let leaf: serde_json::Value = serde_json::from_slice(leaf).ok()?;
-    leaf.get("v")?;
-    leaf.get("entry_id")?;
-    leaf.get("body_sha256")?.as_str().map(str::to_owned)
+    server::body_digest(leaf).map(|digest| Hash(digest).hex())
 }
 
 /// The verdict that stands for a note that was not accepted.

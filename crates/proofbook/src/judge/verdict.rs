@@ -1,62 +1,8 @@
-//! The table of docs/formats/verdicts.md as far as proofs and exports need it: codes, exit codes, precedence.
+//! What is said about a proof or an export, in the codes of docs/formats/verdicts.md; data folders have their own
+//! report, shown the same way.
 
+pub(crate) use ledger::Code;
 use serde_json::{Value, json};
-
-/// What is wrong. The order is the precedence: the first of all findings is the verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Code {
-    CheckpointInconsistent,
-    Rollback,
-    CheckpointForged,
-    KeyUnknown,
-    OriginOther,
-    EntryAltered,
-    BodyAltered,
-    BodyMissing,
-    TileAltered,
-    FileMissing,
-    FileUnknown,
-    ProofMalformed,
-    ProofWrong,
-}
-
-impl Code {
-    #[cfg(test)]
-    pub(crate) const ALL: [Code; 13] = [
-        Code::CheckpointInconsistent,
-        Code::Rollback,
-        Code::CheckpointForged,
-        Code::KeyUnknown,
-        Code::OriginOther,
-        Code::EntryAltered,
-        Code::BodyAltered,
-        Code::BodyMissing,
-        Code::TileAltered,
-        Code::FileMissing,
-        Code::FileUnknown,
-        Code::ProofMalformed,
-        Code::ProofWrong,
-    ];
-
-    /// Name and exit code.
-    pub(crate) fn row(self) -> (&'static str, u8) {
-        match self {
-            Code::CheckpointInconsistent => ("checkpoint-inconsistent", 11),
-            Code::Rollback => ("rollback", 12),
-            Code::CheckpointForged => ("checkpoint-forged", 13),
-            Code::KeyUnknown => ("key-unknown", 14),
-            Code::OriginOther => ("origin-other", 15),
-            Code::EntryAltered => ("entry-altered", 20),
-            Code::BodyAltered => ("body-altered", 22),
-            Code::BodyMissing => ("body-missing", 23),
-            Code::TileAltered => ("tile-altered", 25),
-            Code::FileMissing => ("file-missing", 31),
-            Code::FileUnknown => ("file-unknown", 32),
-            Code::ProofMalformed => ("proof-malformed", 40),
-            Code::ProofWrong => ("proof-wrong", 41),
-        }
-    }
-}
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,19 +51,30 @@ impl Judgement {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use ledger::verify::Note;
+
     use super::Code;
 
-    /// Codes and exit codes are those of the format page, in its order.
+    /// Codes, exit codes and classes are those of the format page, in its order, and no others.
     #[test]
     fn the_table_is_the_page() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/verdicts.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let mut last = 0;
+        let mut rows = page.lines().filter(|line| line.starts_with("| `"));
         for code in Code::ALL {
             let (name, exit) = code.row();
-            let at = page.find(&format!("| `{name}` | {exit} | damage |")).unwrap_or_else(|| panic!("{name} {exit}"));
-            assert!(at > last, "{name} stands elsewhere in the table");
-            last = at;
+            let class = match code {
+                Code::Ok => "",
+                code if code.is_damage() => "damage ",
+                _ => "explained ",
+            };
+            let row = rows.next().unwrap();
+            assert!(row.starts_with(&format!("| `{name}` | {exit} | {class}|")), "{name} {exit}: {row}");
         }
+        for note in [Note::OwnKeys, Note::NoPin, Note::Unwitnessed] {
+            assert!(rows.next().unwrap().starts_with(&format!("| `{}` | 0 | note |", note.name())));
+        }
+        // The last note is that of proofs.
+        assert!(rows.next().unwrap().starts_with("| `body-withheld` | 0 | note |") && rows.next().is_none());
     }
 }

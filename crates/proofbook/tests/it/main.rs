@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod folder;
 
 use std::path::Path;
 use std::process::Command;
