@@ -1,6 +1,6 @@
 //! `proofbook verify DIR` of a data folder, and `proofbook fsck`: one judgement, shown for people or as JSON.
 //!
-//! Reads only. Which findings there are is decided by the ledger's verifier; here is what they are called in a sentence.
+//! Reads only. Which findings there are is decided by the ledger's verifier; here is how they are shown.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
