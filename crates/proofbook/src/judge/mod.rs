@@ -1,5 +1,5 @@
-//! Judges evidence without trusting whoever hands it over (docs/formats/verdicts.md): single proofs, whole logs in tiles
-//! layout, from a folder or by URL, and data folders.
+//! Judges evidence without trusting whoever hands it over (docs/formats/verdicts.md): single proofs, whole logs in
+//! tiles layout, from a folder or by URL, and data folders.
 //!
 //! Pure but for the `Fetch` handed in, and for data folders, which the ledger's own verifier reads. Prints nothing.
 
