@@ -48,6 +48,8 @@ impl CheckpointLog {
     ///
     /// Errors: `Corrupt` where a record that is not the last one fails; `Io`.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<CheckpointLog, OpenError> {
+        // What is read may be in the cache alone, names and records: it counts from here on, so it must be durable.
+        disk.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
         let names = disk.list(dir).map_err(OpenError::io("list", dir))?;
         let numbers: Vec<u64> = names.iter().filter_map(|name| log_number(name)).collect();
         let mut log =
@@ -56,7 +58,8 @@ impl CheckpointLog {
             return Ok(log);
         };
         let path = log.path(number);
-        let file = disk.open(&path).map_err(OpenError::io("open", &path))?;
+        let file = disk.open_write(&path).map_err(OpenError::io("open", &path))?;
+        file.sync_data().map_err(OpenError::io("sync", &path))?;
         let bytes = read_whole(&path, &*file)?;
         let walk = walk_records(&bytes);
         let left = bytes.len() as u64 - walk.end;
@@ -73,7 +76,6 @@ impl CheckpointLog {
             let first = walk.notes.first().and_then(|range| bytes.get(range.clone())).unwrap_or_default();
             log.finish_roll(older, first)?;
         }
-        let file = disk.open_write(&path).map_err(OpenError::io("open", &path))?;
         log.current = Some(Current { number, file, end: walk.end, chain: walk.chain });
         Ok(log)
     }

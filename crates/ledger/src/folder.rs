@@ -53,6 +53,8 @@ impl DataFolder {
         for name in ["ledgers", "vault", "views"] {
             let dir = path.join(name);
             disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
+            // A ledger's name may be in the cache alone, where its maker died before this very call.
+            disk.sync_dir(&dir).map_err(OpenError::io("fsync", &dir))?;
         }
         disk.sync_dir(path).map_err(OpenError::io("fsync", path))?;
         Ok(DataFolder { disk: Arc::clone(disk), path: path.to_path_buf(), fresh, _lock: lock })

@@ -60,6 +60,10 @@ impl Pin {
         };
         if disk.exists(path).map_err(OpenError::io("look for", path))? {
             let file = disk.open_write(path).map_err(OpenError::io("open", path))?;
+            // What is read may be in the cache alone, its name and its last line: a size that is pinned already is not
+            // written again, so it must be durable.
+            file.sync_data().map_err(OpenError::io("sync", path))?;
+            disk.sync_dir(folder_of(path)).map_err(OpenError::io("sync", folder_of(path)))?;
             let len = file.len().map_err(OpenError::io("measure", path))?;
             if len > PIN_READ_BYTES_MAX {
                 return Err(Corrupt::at(path, 0, None, "longer than any pin file that was written").into());
@@ -138,8 +142,7 @@ impl Pin {
         file.write_all_at(&[text.as_bytes()], 0)?;
         file.sync_data()?;
         self.disk.rename(&tmp, &self.path)?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        self.disk.sync_dir(folder.unwrap_or(Path::new(".")))?;
+        self.disk.sync_dir(folder_of(&self.path))?;
         state.end = text.len() as u64;
         state.compact_at = PIN_BYTES_MAX.max(state.end * 2);
         state.torn = false;
@@ -150,6 +153,10 @@ impl Pin {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub(crate) fn pin_line(origin: &str, size: u64, root: &Hash) -> String {

@@ -55,6 +55,11 @@ pub fn recover(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered), Op
 
 /// As `recover`, with the walk that the publisher goes on from.
 pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Recovered, Walk), OpenError> {
+    // A name may be in the cache alone too: the process before this one can have died between a rename and the sync of
+    // its folder, and what is acknowledged from here on rests on these names.
+    for folder in [&setup.wal, &setup.sealed] {
+        setup.disk.sync_dir(folder).map_err(OpenError::io("fsync", folder))?;
+    }
     let sealed = SealedSets::open(&setup.disk, &setup.sealed, setup.kind, setup.about)?;
     let numbers = segment_numbers(setup, sealed.end())?;
     let (mut state, unsealed) = State::new(setup, sealed, &numbers)?;

@@ -3,6 +3,8 @@
 //! `PROOFBOOK_COUNTS=ci` runs the counts of continuous integration.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod cache;
+mod chance;
 mod damage;
 mod duplicates;
 mod power;

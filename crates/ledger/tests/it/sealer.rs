@@ -248,6 +248,34 @@ fn a_power_cut_at_every_operation_of_writer_and_sealer_loses_nothing() {
     }
 }
 
+/// The process dies at each operation and the kernel lives; the next process does one thing on what the cache shows;
+/// then the power goes, and takes with it what nobody has synced.
+#[test]
+fn a_power_cut_after_a_killed_process_loses_nothing() {
+    let operations = operations();
+    let mut short = 0;
+    for first in 1..=operations {
+        for steps in [0, 2] {
+            let world = World::new();
+            world.disk.cut_at(first);
+            let mut promised = run(&world, &nothing());
+            world.disk.kill();
+            let (mut writer, _) = world.open(&promised.published).unwrap();
+            let mut sealer = writer.sealer();
+            let before = segments(&world).len();
+            (0..steps).for_each(|_| drop(sealer.step(promised.published.first().map_or(0, |at| at.size)).unwrap()));
+            short += u64::from(segments(&world).len() < before);
+            writer.commit(vec![entries::batch(writer.size(), 1, 40, true)]).unwrap();
+            promised.acknowledged = writer.size();
+            promised.sealed = sealed_end(&world).unwrap();
+            world.disk.cut_now();
+            world.disk.restart(Survivors::Nothing);
+            survives(&world, &promised, &format!("killed at {first}, {steps} steps, then no power"));
+        }
+    }
+    assert!(short > 5, "the sealer released something only {short} times");
+}
+
 /// Cuts within recovery and within the sealing that follows it.
 #[test]
 fn power_cuts_nested_three_deep_lose_nothing() {
