@@ -95,7 +95,7 @@ impl Inner {
         by: By<'_>,
     ) -> Result<Arc<OpenLedger>, Error> {
         let about = self.about_of(fact);
-        let unavailable = |e: OpenError| Error::Unavailable(e.to_string());
+        let unavailable = |e: OpenError| Error::Unavailable(ledger::with_causes(&e));
         let opening = self.opening();
         let keys = open::make_folder(&opening, &lock(&self.folder), &about).map_err(unavailable)?;
         let (opened, _) = open::open_ledger(&opening, about, keys, fact).map_err(unavailable)?;

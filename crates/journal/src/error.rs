@@ -104,7 +104,7 @@ impl From<ledger::ReadError> for Error {
             ledger::ReadError::BeyondTree { asked, size } => Error::Beyond { asked, size },
             ledger::ReadError::Refused(what) => Error::Refused(Refusal::new(400, "read-refused", "", what, what)),
             ledger::ReadError::Corrupt(c) => Error::Corrupt(c.to_string()),
-            other => Error::Unavailable(other.to_string()),
+            other => Error::Unavailable(ledger::with_causes(&other)),
         }
     }
 }

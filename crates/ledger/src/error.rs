@@ -167,3 +167,15 @@ impl ReadError {
         move |source| ReadError::Io { call, path, source }
     }
 }
+
+/// An error and what led to it, as one sentence.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(": ");
+        text.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    text
+}

@@ -37,7 +37,7 @@ mod writer;
 
 pub use checkpoints::CheckpointLog;
 pub use config::{Config, Fault, Stage};
-pub use error::{Corrupt, OpenError, ReadError};
+pub use error::{Corrupt, OpenError, ReadError, with_causes};
 pub use folder::DataFolder;
 pub use pin::Pin;
 pub use recheck::Recheck;

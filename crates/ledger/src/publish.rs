@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::checkpoints::CheckpointLog;
 use crate::config::Stage;
+use crate::error::with_causes;
 use crate::frame::SEGMENT_HEADER_BYTES;
 use crate::segment::{Checks, Step, Taken, Walk, read_header};
 use crate::shared::{Shared, lock};
@@ -111,7 +112,7 @@ impl Publisher {
             return Err(format!("the signed note of size {size} does not state the tree on disk"));
         }
         // Crash: no trace of this checkpoint.
-        doors.pin.record(origin, size, &root).map_err(|e| format!("pin: {e}: {:?}", std::error::Error::source(&e)))?;
+        doors.pin.record(origin, size, &root).map_err(|e| format!("pin: {}", with_causes(&e)))?;
         // Crash: the pin is ahead of the log; both are met by the tree.
         self.log.append(&note).map_err(|e| format!("checkpoint log: {e}"))?;
         // SHOWN. Crash: whoever saw it finds it in the log.

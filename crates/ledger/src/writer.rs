@@ -13,7 +13,7 @@ use tlog::{Frontier, Hash, leaf_hash};
 use crate::config::{Config, Stage};
 use crate::durable::Disk;
 use crate::error::OpenError;
-use crate::error::ReadError;
+use crate::error::{ReadError, with_causes};
 use crate::frame::{BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest, ROW_BYTES, Row, SegmentHeader};
 use crate::frame::{chain_after, sha256};
 use crate::limits::LEAF_BYTES_MAX;
@@ -295,7 +295,7 @@ impl Writer {
             return Ok(());
         }
         self.roll().map_err(|e| {
-            let why = format!("a new segment: {e}");
+            let why = format!("a new segment: {}", with_causes(&e));
             self.poisoned = Some(why.clone());
             AppendError::Poisoned(why)
         })
@@ -439,7 +439,7 @@ impl Writer {
     /// The commit protocol. The error says which call failed; whoever gets it must poison.
     fn write(&mut self, block: &Block) -> Result<(), String> {
         if self.offset >= self.setup.config.segment_bytes {
-            self.roll().map_err(|e| format!("a new segment: {e}"))?;
+            self.roll().map_err(|e| format!("a new segment: {}", with_causes(&e)))?;
         }
         let mut parts: Vec<&[u8]> = vec![&block.header, &block.table];
         parts.extend(block.payloads.iter().map(Vec::as_slice));

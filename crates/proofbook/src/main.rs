@@ -29,22 +29,33 @@ pub(crate) enum Exit {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
-        Ok(Exit::Done) => ExitCode::SUCCESS,
-        Ok(Exit::Refused) => ExitCode::from(3),
-        Ok(Exit::Verdict(code)) => ExitCode::from(code),
-        Err(error) => {
-            if cli.global.json {
-                output::json(&serde_json::json!({"error": format!("{error:#}")}));
-            } else {
-                output::note(&format!("{} {}", output::red("error:"), output::safe_lines(&format!("{error:#}"))));
-            }
-            match error.downcast_ref::<client::Problem>() {
-                Some(_) => ExitCode::from(3),
-                None if error.downcast_ref::<client::Unreachable>().is_some() => ExitCode::from(4),
-                None => ExitCode::FAILURE,
-            }
+    let code = match run(&cli) {
+        Ok(Exit::Done) => 0,
+        Ok(Exit::Refused) => 3,
+        Ok(Exit::Verdict(code)) => code,
+        Err(error) => failed(&cli, &error),
+    };
+    match output::lost() {
+        Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            output::note(&format!("{} standard output cannot be written: {error}", output::red("error:")));
+            ExitCode::from(code.max(1))
         }
+        _ => ExitCode::from(code),
+    }
+}
+
+/// Says what went wrong; answers the exit code.
+fn failed(cli: &Cli, error: &anyhow::Error) -> u8 {
+    if cli.global.json {
+        output::json(&serde_json::json!({"error": format!("{error:#}")}));
+    }
+    if !cli.global.json || output::lost().is_some() {
+        output::note(&format!("{} {}", output::red("error:"), output::safe_lines(&format!("{error:#}"))));
+    }
+    match error.downcast_ref::<client::Problem>() {
+        Some(_) => 3,
+        None if error.downcast_ref::<client::Unreachable>().is_some() => 4,
+        None => 1,
     }
 }
 

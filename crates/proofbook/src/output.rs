@@ -3,6 +3,7 @@
 //! Fetches nothing and decides nothing.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -27,11 +28,21 @@ pub(crate) fn safe_lines(text: &str) -> String {
 
 /// A line on standard output; the caller has made foreign text safe.
 pub(crate) fn line(text: &str) {
-    // A closed pipe (`| head`) is the reader's right, not an error.
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
+    if LOST.get().is_none()
+        && let Err(error) = writeln!(std::io::stdout(), "{text}")
+    {
+        let _ = LOST.set(error);
     }
 }
+
+/// Why standard output is not written to any more. A closed pipe (`| head`) is the reader's right; anything else is a
+/// failure. Either way the command goes on, so that its exit code still says how it went.
+pub(crate) fn lost() -> Option<&'static std::io::Error> {
+    LOST.get()
+}
+
+/// The first failure of standard output.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
 
 /// A line on standard error.
 pub(crate) fn note(text: &str) {

@@ -159,6 +159,10 @@ fn stream(global: &Global, client: &Client, ledger: &str, next: &mut u64, until:
             output::line(&one_line(&entry));
         }
         *next = index + 1;
+        // Nobody reads any more.
+        if output::lost().is_some() {
+            return Ok(true);
+        }
         if until.is_some_and(|u| *next >= u) {
             return Ok(true);
         }

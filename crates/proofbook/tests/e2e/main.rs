@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod faults;
 mod hostile;
 mod http;
 mod kill;
@@ -15,6 +16,7 @@ mod reading;
 mod real;
 mod rig;
 mod stop;
+mod strace;
 mod tls;
 mod tokens;
 mod writers;

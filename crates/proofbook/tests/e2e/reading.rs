@@ -255,3 +255,46 @@ fn a_raw_ledger_keeps_bytes_as_posted() {
         assert!(matches!(status, 400 | 413), "{} bytes: {status}", bytes.len());
     }
 }
+
+/// Standard output that nobody reads.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// Standard output on a disk without room.
+fn full() -> Stdio {
+    std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn an_output_that_cannot_be_written_changes_no_verdict() {
+    let folder = Folder::new();
+    let up = folder.up();
+    let out = folder.path("export");
+    let out = out.to_str().unwrap();
+    assert_eq!(folder.cli(up.url(), &["export", "--out", out]).status.code(), Some(0));
+    let vkey = vkeys(&mut up.http(&folder.bootstrap()), "main")[0].to_string();
+    let run = |args: &[&str], stdout: Stdio| {
+        let out = folder.command(up.url(), args).stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+        (out.status.code().unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let verify = ["--json", "verify", out, "--vkey", &vkey];
+    assert_eq!(run(&verify, closed()).0, 0);
+    assert_eq!(run(&["status"], closed()).0, 0, "`| head` is no failure");
+    assert_eq!(run(&["tail", "--from", "0"], closed()).0, 0);
+    for args in [&verify[..], &["token", "create", "--person", "x"], &["status"]] {
+        let (code, stderr) = run(args, full());
+        assert!(code == 1 && stderr.contains("standard output cannot be written"), "{args:?}: {code} {stderr}");
+    }
+    let (code, stderr) = run(&["--json", "get", "999999"], full());
+    assert!(code == 3 && stderr.contains("404"), "{stderr}");
+    let file = std::path::Path::new(out).join("checkpoint");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[3] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    for stdout in [closed(), full()] {
+        assert!(run(&verify, stdout).0 >= 10, "a bad verdict that cannot be printed is still one");
+    }
+}

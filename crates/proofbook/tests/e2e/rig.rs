@@ -61,6 +61,16 @@ impl Folder {
         Folder { root: held.path().to_path_buf(), _held: held, started: AtomicU64::new(0) }
     }
 
+    /// A copy with the same modes.
+    pub(crate) fn copy_of(other: &Folder) -> Folder {
+        let copy = Folder::new();
+        for name in ["data", "pin"] {
+            let status = Command::new("cp").arg("-a").arg(other.path(name)).arg(copy.path(name)).status();
+            assert!(status.unwrap().success());
+        }
+        copy
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
