@@ -14,9 +14,9 @@ fn main() -> Result<()> {
     match args.next().as_deref() {
         Some("test") => test(args.next().as_deref()),
         Some("check") => check(),
-        Some("faults") => faults(&[]),
+        Some("faults") => faults(),
         Some("sim") => match (args.next().as_deref(), args.next()) {
-            (Some("--seed"), Some(seed)) => faults(&[("PROOFBOOK_SEED", &seed)]),
+            (Some("--seed"), Some(seed)) => durable_floor(&[CI_COUNTS, ("PROOFBOOK_SEED", &seed)]),
             _ => bail!("usage: cargo xtask sim --seed N"),
         },
         Some("fuzz") => match args.next().as_deref() {
@@ -43,10 +43,18 @@ fn test(room: Option<&str>) -> Result<()> {
     cargo(&[&["test"], scope.as_slice()].concat())
 }
 
-/// The fault loops of the durable floor at the counts of continuous integration, or one seed of them.
-fn faults(extra: &[(&str, &str)]) -> Result<()> {
-    let env = [&[("PROOFBOOK_COUNTS", "ci")], extra].concat();
-    cargo_with(&["test", "-p", "ledger", "-p", "testkit", "--test", "it"], &env)
+/// The counts of continuous integration.
+const CI_COUNTS: (&str, &str) = ("PROOFBOOK_COUNTS", "ci");
+
+/// All fault loops at the counts of continuous integration: the durable floor, then the shipped binary.
+fn faults() -> Result<()> {
+    durable_floor(&[CI_COUNTS])?;
+    let loops = ["test", "-p", "proofbook", "--test", "e2e", "--", "kill::", "faults::", "--nocapture"];
+    cargo_with(&loops, &[CI_COUNTS])
+}
+
+fn durable_floor(env: &[(&str, &str)]) -> Result<()> {
+    cargo_with(&["test", "-p", "ledger", "-p", "testkit", "--test", "it"], env)
 }
 
 /// Formatting and lints.
