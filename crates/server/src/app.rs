@@ -187,18 +187,26 @@ pub(crate) async fn guard(
             return problem.into_response();
         }
     };
+    let who = caller.credential.clone();
     let call = Call {
-        app,
+        app: Arc::clone(&app),
         caller,
         params,
         query: parts.uri.query().unwrap_or("").to_owned(),
         headers: parts.headers,
         body: Mutex::new(body),
-        peer,
+        peer: peer.clone(),
     };
     match (route.handler)(call).await {
         Ok(answer) => answer,
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            // What the route's row cannot see is denied deeper: a system ledger, more than an admin has, a source that
+            // is another's. An attempt is an attempt wherever it fails.
+            if matches!(problem.status, 401 | 403) {
+                app.denied(who.as_ref(), route, ledger.as_deref(), peer).await;
+            }
+            problem.into_response()
+        }
     }
 }
 

@@ -64,6 +64,22 @@ async fn a_token_without_the_verb_is_refused_on_every_route_and_leaves_an_entry(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_itself_denies_leaves_an_entry_too() {
+    let (running, double) = start().await;
+    let theirs = b"{\"action\":\"theirs\"}";
+    let answer = post(running.addr(), "/v1/ledgers/main/events", "writer", theirs).await;
+    assert_eq!(answer.status, 403);
+    {
+        let denials = double.denials.lock().unwrap();
+        let seen: Vec<_> = denials.iter().map(|d| (d.verb, d.ledger.as_deref(), d.route)).collect();
+        assert_eq!(seen, [("append", Some("main"), "/v1/ledgers/{ledger}/events")]);
+    }
+    // What is wrong without being forbidden is no attempt.
+    assert_eq!(post(running.addr(), "/v1/ledgers/main/events", "writer", b"{}").await.status, 400);
+    assert_eq!(double.denials.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn not_there_and_not_yours_are_the_same_bytes() {
     let (running, double) = start().await;
     double.grant("other", credential("other", &Verb::ALL, &["raw"]));
