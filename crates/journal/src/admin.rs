@@ -57,7 +57,7 @@ impl Inner {
             let expected = "the name of a profile: 1 to 63 of a-z, 0-9 and -";
             return Err(refused(400, "retention-malformed", "retention", expected, "no name of a profile".into()));
         }
-        let deciding = self.decide()?;
+        let deciding = self.decide_for(by)?;
         {
             let control = self.control.read().unwrap_or_else(PoisonError::into_inner);
             if control.ledgers.values().any(|known| known.what.name == new.name) {
@@ -155,7 +155,13 @@ impl Inner {
         if !new.ledgers.iter().all(has) {
             return Err(Error::Denied("admin of a ledger that the token names"));
         }
-        let deciding = self.decide()?;
+        let deciding = self.decide_for(by)?;
+        if let Some(principal) = &new.principal
+            && !self.with_control(|control| may_speak_for(control, by, principal))
+        {
+            // The same answer as for one that does not exist: ids of people are not for the asking.
+            return Err(unknown_principal());
+        }
         self.make_token(&deciding, new, By::Principal(&by.principal), false, &|_| Ok(()))
     }
 
@@ -173,8 +179,7 @@ impl Inner {
             Some(id) => {
                 let control = self.control.read().unwrap_or_else(PoisonError::into_inner);
                 if !control.principals.contains_key(&id) {
-                    let detail = "no such principal".into();
-                    return Err(refused(400, "principal-unknown", "principal", "the id of a principal", detail));
+                    return Err(unknown_principal());
                 }
                 id
             }
@@ -226,7 +231,7 @@ impl Inner {
         if !by.verbs.contains(&Verb::Admin) {
             return Err(Error::Denied("admin"));
         }
-        let deciding = self.decide()?;
+        let deciding = self.decide_for(by)?;
         {
             let control = self.control.read().unwrap_or_else(PoisonError::into_inner);
             let Some(token) = control.tokens.get(token_id) else {
@@ -236,14 +241,15 @@ impl Inner {
             if token.revoked_at.is_some() {
                 return Ok(());
             }
-            if !by.ledgers.iter().any(|l| l == "*") && !token.what.ledgers.iter().all(|l| by.ledgers.contains(l)) {
+            if !within(by, &token.what) {
                 return Err(Error::Denied("admin of a ledger that the token names"));
             }
-            let admin = Verb::Admin.name();
+            // An admin of some ledgers cannot make one of all, so it is none to be left alone with.
             let others = control.tokens.values().filter(|t| t.revoked_at.is_none() && t.what.token_id != token_id);
-            let last = !others.into_iter().any(|t| t.what.verbs.iter().any(|v| v == admin));
+            let last = token.what.credential().is_full_admin()
+                && !others.into_iter().any(|t| t.what.credential().is_full_admin());
             if last {
-                let detail = "this is the last admin token: make another one first".into();
+                let detail = "this is the last admin token over all ledgers: make another one first".into();
                 return Err(refused(409, "last-admin", "id", "another admin token", detail));
             }
         }
@@ -252,14 +258,15 @@ impl Inner {
         self.commit(&deciding, &[event]).map(|_| ())
     }
 
-    /// All tokens, oldest first. Blocking on the disk.
+    /// Tokens, oldest first; an admin of some ledgers sees those that reach no further. Blocking on the disk.
     pub(crate) fn list_tokens(&self, by: &Credential) -> Result<Vec<TokenInfo>, Error> {
         if !by.verbs.contains(&Verb::Admin) {
             return Err(Error::Denied("admin"));
         }
         let (mut tokens, principals) = {
             let control = self.control.read().unwrap_or_else(PoisonError::into_inner);
-            (control.tokens.values().cloned().collect::<Vec<_>>(), control.principals.clone())
+            let seen = control.tokens.values().filter(|token| within(by, &token.what));
+            (seen.cloned().collect::<Vec<_>>(), control.principals.clone())
         };
         tokens.sort_by_key(|token| token.at);
         let info = |token: crate::fold::control::Stated<Token>| {
@@ -320,6 +327,26 @@ impl Inner {
     pub(crate) fn with_control<T>(&self, look: impl FnOnce(&Control) -> T) -> T {
         look(&self.control.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether the token reaches no ledger that the admin does not have.
+fn within(by: &Credential, token: &Token) -> bool {
+    let all = |credential: &[String]| credential.iter().any(|l| l == "*");
+    all(&by.ledgers) || token.ledgers.iter().all(|name| by.ledgers.contains(name))
+}
+
+/// Whether an admin may make tokens of somebody who is there already: what those do is that principal's doing. One of
+/// some ledgers may do so for itself, and for those whose tokens never reached further than it does.
+fn may_speak_for(control: &Control, by: &Credential, principal: &str) -> bool {
+    let mut tokens = control.tokens.values().filter(|token| token.what.principal == principal).peekable();
+    by.is_full_admin()
+        || by.principal == principal
+        || (tokens.peek().is_some() && tokens.all(|token| within(by, &token.what)))
+}
+
+fn unknown_principal() -> Error {
+    let detail = "no such principal, or none that this token may act for".into();
+    refused(400, "principal-unknown", "principal", "the id of a principal", detail)
 }
 
 pub(crate) fn kind_name(kind: Kind) -> &'static str {

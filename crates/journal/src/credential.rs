@@ -85,6 +85,11 @@ impl Credential {
         }
     }
 
+    /// Whether it is an admin of all ledgers.
+    pub(crate) fn is_full_admin(&self) -> bool {
+        self.verbs.contains(&Verb::Admin) && self.ledgers.iter().any(|l| l == "*")
+    }
+
     /// Whether the verb is granted on the ledger.
     pub fn allows(&self, verb: Verb, ledger: &str) -> bool {
         self.verbs.contains(&verb) && self.ledgers.iter().any(|l| l == "*" || l == ledger)

@@ -45,6 +45,9 @@ pub enum Error {
     /// The credential or scope lacks the verb: 403.
     #[error("not allowed: {0}")]
     Denied(&'static str),
+    /// The token was revoked after the request had been let in: 401; nothing was appended.
+    #[error("the token was revoked")]
+    Revoked,
     /// An entry, size or tile that the tree does not have: 404.
     #[error("beyond the tree: {asked} of {size}")]
     Beyond {
@@ -77,6 +80,7 @@ impl Error {
             Error::Refused(r) => r.code,
             Error::NotFound => "not-found",
             Error::Denied(_) => "not-allowed",
+            Error::Revoked => "unauthenticated",
             Error::Beyond { .. } => "beyond-tree",
             Error::NotPublished { .. } => "not-published",
             Error::Busy(_) => "busy",

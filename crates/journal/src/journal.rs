@@ -147,7 +147,7 @@ impl Journal {
         self.inner.revoke_token(credential, token_id)
     }
 
-    /// All tokens, oldest first. Needs `Verb::Admin`.
+    /// Tokens, oldest first; an admin of some ledgers sees those that reach no further. Needs `Verb::Admin`.
     pub fn list_tokens(&self, credential: &Arc<Credential>) -> Result<Vec<TokenInfo>, Error> {
         self.inner.list_tokens(credential)
     }

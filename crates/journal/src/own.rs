@@ -67,6 +67,13 @@ impl Inner {
         Ok(Deciding { _held: held })
     }
 
+    /// Like [`decide`](Self::decide), on behalf of somebody: a token that was revoked meanwhile decides nothing, however
+    /// long ago its request was let in. Revocations are decisions too, so none can fall between this look and the commit.
+    pub(crate) fn decide_for(&self, by: &Credential) -> Result<Deciding<'_>, Error> {
+        let deciding = self.decide()?;
+        if self.is_valid(by) { Ok(deciding) } else { Err(Error::Revoked) }
+    }
+
     /// Commits facts to `control` in one block and folds what was committed. Blocking; returned = durable and known.
     pub(crate) fn commit(&self, _: &Deciding<'_>, events: &[Own]) -> Result<Vec<(u64, Option<Hash>)>, Error> {
         let places = self.append_own(&self.control_ledger, CONTROL, events)?;

@@ -148,6 +148,10 @@ impl Inner {
     /// A ledger that the credential may append to.
     pub(crate) fn writable(&self, credential: &Credential, name: &str) -> Result<Arc<OpenLedger>, Error> {
         self.fit()?;
+        // Looked at again here: a body may take a minute to arrive, and a revocation must not wait for it.
+        if !self.is_valid(credential) {
+            return Err(Error::Revoked);
+        }
         let open = self.find(name).ok_or(Error::NotFound)?;
         if credential.allows(Verb::Append, name) {
             // Default deny: what the server knows is folded from these, so nobody else writes to them.

@@ -103,6 +103,7 @@ impl Problem {
             Error::Refused(refusal) => Problem::of_refusal(refusal),
             Error::NotFound => Problem::not_found(),
             Error::Denied(what) => Problem::new("not-allowed", *what),
+            Error::Revoked => Problem::new("unauthenticated", "no token, or one that is unknown or revoked"),
             Error::Beyond { asked, size } => Problem::new(
                 "beyond-tree",
                 format!("{asked} was asked for; the tree that answers has {size} entries, counted from 0"),

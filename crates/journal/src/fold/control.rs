@@ -235,9 +235,10 @@ impl Control {
         valid.map(|token| (token.what.secret_sha256.clone(), Arc::new(token.what.credential()))).collect()
     }
 
-    /// Whether this use of a token ends the life of `bootstrap.token`: another admin token than the first one.
+    /// Whether this use of a token ends the life of `bootstrap.token`: another admin token over all ledgers. One over
+    /// some would leave nobody who can make tokens for the others.
     pub fn ends_bootstrap(&self, credential: &Credential) -> bool {
-        !self.bootstrap_ended && !credential.bootstrap && credential.verbs.contains(&Verb::Admin)
+        !self.bootstrap_ended && !credential.bootstrap && credential.is_full_admin()
     }
 
     /// Whether one more token fits.

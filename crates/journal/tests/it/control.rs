@@ -120,6 +120,11 @@ fn the_first_token_file_goes_when_another_admin_token_is_used() {
     let first = control.authenticate("first").unwrap();
     let second = control.authenticate("second").unwrap();
     assert!(!control.ends_bootstrap(&first));
+    assert!(!control.ends_bootstrap(&second), "an admin of some ledgers cannot take its place");
+    let Fact::TokenCreated(mut all) = token("t4", "fourth", false, &["admin"]) else { unreachable!() };
+    all.ledgers = vec!["*".into()];
+    control.step(control.size, &body(OWN_SOURCE, &Fact::TokenCreated(all))).unwrap();
+    let second = control.authenticate("fourth").unwrap();
     assert!(control.ends_bootstrap(&second));
     control.step(control.size, &body(OWN_SOURCE, &Fact::BootstrapEnded { by: "t2".into() })).unwrap();
     assert!(!control.ends_bootstrap(&second));

@@ -167,6 +167,27 @@ fn tokens_are_made_used_and_revoked_for_good() {
 }
 
 #[test]
+fn a_request_that_outlives_its_token_does_nothing() {
+    let rig = Rig::new();
+    let (journal, admin) = rig.fresh();
+    let late = token(&journal, &admin, &Verb::ALL, &["*"]);
+    let ledger = |name: &str, kind| NewLedger { name: name.into(), kind, retention: None, public_leaves: false };
+    journal.create_ledger(&late, ledger("raw", Kind::Raw)).unwrap();
+    journal.revoke_token(&admin, &late.token_id).unwrap();
+    // The credential was handed out before the revocation: its body or its turn came later.
+    let size = |name: &str| journal.ledger_info(&Scope::of(&admin), name).unwrap().size;
+    let before = ["control", "main", "raw"].map(size);
+    assert_eq!(try_append(&journal, &late, "main", r#"{"action":"a"}"#), Err(Error::Revoked));
+    assert_eq!(wait(|done| journal.add_raw(&late, "raw", b"x", done)), Err(Error::Revoked));
+    let new = journal::NewToken { verbs: vec![Verb::Admin], ..journal::NewToken::default() };
+    assert!(matches!(journal.create_token(&late, new), Err(Error::Revoked)));
+    assert!(matches!(journal.create_ledger(&late, ledger("late", Kind::Audit)), Err(Error::Revoked)));
+    assert_eq!(journal.revoke_token(&late, &admin.token_id), Err(Error::Revoked));
+    assert_eq!(["control", "main", "raw"].map(size), before);
+    journal.close().unwrap();
+}
+
+#[test]
 fn a_limited_admin_gives_away_no_more_than_it_has() {
     let rig = Rig::new();
     let (journal, admin) = rig.fresh();
@@ -181,6 +202,37 @@ fn a_limited_admin_gives_away_no_more_than_it_has() {
     assert!(matches!(journal.create_ledger(&limited, ledger("new")), Err(Error::Denied(_))));
     assert!(matches!(journal.create_ledger(&admin, ledger("main")), Err(Error::Refused(r)) if r.status == 409));
     assert!(matches!(journal.create_ledger(&admin, ledger("../x")), Err(Error::Refused(r)) if r.status == 400));
+    journal.close().unwrap();
+}
+
+#[test]
+fn a_limited_admin_neither_sees_nor_impersonates_others() {
+    let rig = Rig::new();
+    let (journal, admin) = rig.fresh();
+    let limited = token(&journal, &admin, &[Verb::Admin], &["main"]);
+    let boss = token(&journal, &admin, &[Verb::Append, Verb::Admin], &["*"]);
+    let clerk = token(&journal, &admin, &[Verb::Append], &["main"]);
+    let of = |principal: &str| journal::NewToken {
+        principal: Some(principal.into()),
+        verbs: vec![Verb::Append],
+        ledgers: vec!["main".into()],
+        ..journal::NewToken::default()
+    };
+    for other in [&boss.principal, &admin.principal] {
+        let made = journal.create_token(&limited, of(other));
+        assert!(matches!(made, Err(Error::Refused(r)) if r.code == "principal-unknown"), "what it does is theirs");
+    }
+    for own in [&limited.principal, &clerk.principal] {
+        assert!(journal.create_token(&limited, of(own)).is_ok());
+    }
+    assert!(journal.create_token(&admin, of(&boss.principal)).is_ok());
+    let seen = journal.list_tokens(&limited).unwrap();
+    assert!(seen.iter().all(|t| t.credential.ledgers == ["main"]) && seen.len() == 5, "{}", seen.len());
+    // Neither does it take the place of an admin over everything.
+    assert!(!journal.ends_bootstrap(&limited));
+    journal.revoke_token(&admin, &boss.token_id).unwrap();
+    let last = journal.revoke_token(&admin, &admin.token_id);
+    assert!(matches!(last, Err(Error::Refused(r)) if r.code == "last-admin"), "only a limited one would be left");
     journal.close().unwrap();
 }
 
