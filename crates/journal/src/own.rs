@@ -67,8 +67,8 @@ impl Inner {
         Ok(Deciding { _held: held })
     }
 
-    /// Like [`decide`](Self::decide), on behalf of somebody: a token that was revoked meanwhile decides nothing, however
-    /// long ago its request was let in. Revocations are decisions too, so none can fall between this look and the commit.
+    /// Like [`decide`](Self::decide), for somebody: a token that was revoked meanwhile decides nothing, however long
+    /// ago its request was let in. Revocations are decisions too: none falls between this look and the commit.
     pub(crate) fn decide_for(&self, by: &Credential) -> Result<Deciding<'_>, Error> {
         let deciding = self.decide()?;
         if self.is_valid(by) { Ok(deciding) } else { Err(Error::Revoked) }
