@@ -33,10 +33,14 @@ pub struct Config {
     pub block_bytes_target: u64,
     /// A write-ahead segment is closed at this size.
     pub segment_bytes: u64,
+    /// A write-ahead segment is closed at so many entries: small ones would be many, and each is held in memory.
+    pub segment_entries: u64,
     /// A write-ahead segment with entries is closed at this age.
     pub segment_age_ms: u64,
     /// Unsealed bytes beyond which appends are answered `Busy`.
     pub backlog_bytes_max: u64,
+    /// Unsealed entries beyond which appends are answered `Busy`: each takes about 130 bytes of memory.
+    pub backlog_entries_max: u64,
     /// Free disk bytes below which appends are answered `DiskLow`.
     pub disk_low_bytes: u64,
     /// Checkpoints are this far apart while anyone waits for one.
@@ -65,8 +69,10 @@ impl Default for Config {
             queue_bytes_max: 64 << 20,
             block_bytes_target: 8 << 20,
             segment_bytes: 64 << 20,
+            segment_entries: 1 << 19,
             segment_age_ms: 3_600_000,
             backlog_bytes_max: 1 << 30,
+            backlog_entries_max: 2 << 20,
             disk_low_bytes: 512 << 20,
             publish_wait_ms: 100,
             publish_busy_ms: 1_000,

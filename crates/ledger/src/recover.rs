@@ -74,8 +74,8 @@ pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Re
     if !removed.is_empty() {
         recovered.notes.push(format!("an unfinished sealed set is removed: {}", removed.join(", ")));
     }
-    let (segment, offset, begun_at) = match state.last.take() {
-        Some(last) if last.stop.is_none() => (last.file, last.end, last.begun_at),
+    let (segment, offset, segment_start, begun_at) = match state.last.take() {
+        Some(last) if last.stop.is_none() => (last.file, last.end, last.start, last.begun_at),
         last => {
             // A torn tail stays where it is; the new segment's header explains it.
             if let Some(last) = &last {
@@ -98,13 +98,13 @@ pub(crate) fn recover_walk(setup: &Setup, known: &[Known]) -> Result<(Writer, Re
             let made = Arc::new(segment::create(&*setup.disk, &setup.wal, &header)?);
             let offset = SEGMENT_HEADER_BYTES as u64;
             state.tail.push_segment(Arc::clone(&made), header.size, offset);
-            (made, offset, None)
+            (made, offset, header.size, None)
         }
     };
     let Walk { chain, received_at, .. } = state.walk.clone();
     let dedup = (setup.kind == Kind::Audit).then(|| Arc::new(open_index(setup, &state.sealed)));
     let store = Store::new(state.tail, state.sealed, dedup, Arc::clone(&setup.body_digest));
-    let start = Start { frontier, chain, received_at, segment, offset, begun_at, store };
+    let start = Start { frontier, chain, received_at, segment, offset, segment_start, begun_at, store };
     Ok((Writer::new(setup.clone(), start), recovered, state.walk))
 }
 
@@ -159,7 +159,8 @@ struct Last {
     end: u64,
     /// Bytes in the file.
     bytes: u64,
-    /// When its first entry was received.
+    /// Its first entry, and when that was received.
+    start: u64,
     begun_at: Option<u64>,
     /// What stopped the walk before the end of the file.
     stop: Option<Stop>,
@@ -241,7 +242,7 @@ impl State {
         let file = Arc::new(file);
         self.tail.push_segment(Arc::clone(&file), header.size, SEGMENT_HEADER_BYTES as u64);
         let (end, begun_at, stop) = self.blocks(setup, &*file.file, bytes).map_err(io("read"))?;
-        self.last = Some(Last { file, end, bytes, begun_at, stop });
+        self.last = Some(Last { file, end, bytes, start: header.size, begun_at, stop });
         Ok(())
     }
 

@@ -134,7 +134,8 @@ pub struct Writer {
     received_at: u64,
     segment: Arc<SegmentFile>,
     offset: u64,
-    /// When the first entry of this segment was received.
+    /// The first entry of this segment, and when it was received.
+    segment_start: u64,
     begun_at: Option<u64>,
     store: Store,
     wrote: Wrote,
@@ -157,6 +158,7 @@ pub(crate) struct Start {
     pub(crate) received_at: u64,
     pub(crate) segment: Arc<SegmentFile>,
     pub(crate) offset: u64,
+    pub(crate) segment_start: u64,
     pub(crate) begun_at: Option<u64>,
     pub(crate) store: Store,
 }
@@ -177,7 +179,7 @@ struct Block {
 
 impl Writer {
     pub(crate) fn new(setup: Setup, start: Start) -> Writer {
-        let Start { frontier, chain, received_at, segment, offset, begun_at, store } = start;
+        let Start { frontier, chain, received_at, segment, offset, segment_start, begun_at, store } = start;
         Writer {
             setup,
             frontier,
@@ -185,6 +187,7 @@ impl Writer {
             received_at,
             segment,
             offset,
+            segment_start,
             begun_at,
             store,
             wrote: Wrote::default(),
@@ -291,7 +294,7 @@ impl Writer {
         let age = (self.setup.clock)().saturating_sub(begun_at) / 1_000_000;
         // Less than a whole bundle cannot be sealed: a segment an hour would be an open file an hour for nothing.
         let old = age >= config.segment_age_ms && whole_bundles(self.size()) > self.tail().base();
-        if self.offset < config.segment_bytes && !old {
+        if !old && !self.is_full() {
             return Ok(());
         }
         self.roll().map_err(|e| {
@@ -309,6 +312,10 @@ impl Writer {
         }
         if self.backlog_bytes() >= self.setup.config.backlog_bytes_max {
             return Err(AppendError::Busy("the unsealed backlog is at its cap"));
+        }
+        let unsealed = self.size() - self.tail().base();
+        if unsealed >= self.setup.config.backlog_entries_max {
+            return Err(AppendError::Busy("the unsealed entries are at their cap"));
         }
         self.look_at_room()
     }
@@ -438,7 +445,7 @@ impl Writer {
 
     /// The commit protocol. The error says which call failed; whoever gets it must poison.
     fn write(&mut self, block: &Block) -> Result<(), String> {
-        if self.offset >= self.setup.config.segment_bytes {
+        if self.is_full() {
             self.roll().map_err(|e| format!("a new segment: {}", with_causes(&e)))?;
         }
         let mut parts: Vec<&[u8]> = vec![&block.header, &block.table];
@@ -456,6 +463,11 @@ impl Writer {
         Ok(())
     }
 
+    fn is_full(&self) -> bool {
+        let config = &self.setup.config;
+        self.offset >= config.segment_bytes || self.size() - self.segment_start >= config.segment_entries
+    }
+
     /// Closes the segment and goes on in a new one that names where this one ends.
     fn roll(&mut self) -> Result<(), OpenError> {
         let header = SegmentHeader {
@@ -471,6 +483,7 @@ impl Writer {
         self.segment = Arc::new(made);
         self.offset = crate::frame::SEGMENT_HEADER_BYTES as u64;
         self.begun_at = None;
+        self.segment_start = self.size();
         let (size, offset) = (self.size(), self.offset);
         self.store.tail_mut().push_segment(Arc::clone(&self.segment), size, offset);
         Ok(())

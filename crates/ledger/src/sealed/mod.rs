@@ -6,6 +6,7 @@
 mod bundle;
 mod check;
 mod codec;
+mod files;
 mod manifest;
 mod parts;
 mod read;

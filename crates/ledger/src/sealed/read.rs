@@ -1,22 +1,21 @@
 //! Answers from sealed sets: entries, tags, hashes, bundles as stored. Checks what it decodes, not whole files.
 
-use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tlog::{Frontier, Hash};
 
 use super::check::read;
+use super::files::{OpenFile, OpenFiles};
+use super::parts::PartKind;
 use super::write::sha256;
-use super::{BUNDLE, HEADER_BYTES, HEADER_LEN, Manifest, TAGS_BYTES, TAGS_LEN, TRAILER_BYTES, codec, file_name};
-use crate::durable::{Disk, DiskFile};
+use super::{BUNDLE, HEADER_BYTES, HEADER_LEN, Manifest, TAGS_BYTES, TAGS_LEN, codec, file_name};
+use crate::durable::Disk;
 use crate::error::{Corrupt, OpenError, ReadError};
 use crate::types::{BodyDigest, Entry, Kind, Tags};
 
-/// Sets whose files stay open: four descriptors each.
-const OPEN_SETS_MAX: usize = 16;
 /// Largest manifest: 63 hashes of 44 characters and a dozen short lines.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 16 << 10;
 
@@ -30,22 +29,7 @@ pub struct SealedSets {
     firsts: Vec<u64>,
     frontier: Frontier,
     last_digest: [u8; 32],
-    open: Arc<Mutex<VecDeque<Arc<OpenSet>>>>,
-}
-
-struct OpenSet {
-    first: u64,
-    leaves: Bundles,
-    bodies: Option<Bundles>,
-    tags: Option<(PathBuf, Arc<dyn DiskFile>)>,
-    tiles: (PathBuf, Arc<dyn DiskFile>),
-    end: u64,
-}
-
-struct Bundles {
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
-    offsets: Vec<u64>,
+    files: Arc<OpenFiles>,
 }
 
 impl SealedSets {
@@ -63,7 +47,7 @@ impl SealedSets {
             kind,
             frontier: Frontier::new(),
             last_digest: about,
-            open: Arc::default(),
+            files: Arc::new(OpenFiles::new(disk, dir)),
             firsts,
         };
         if let (Some(first), Some(last)) = (sets.firsts.first(), sets.firsts.last()) {
@@ -214,8 +198,8 @@ impl SealedSets {
             let bundle = at / BUNDLE;
             let (_, leaves) = self.checked_bundle(bundle)?;
             let bodies = self.checked_bodies(bundle, &leaves, body_digest)?;
-            let set = self.set(at)?;
-            let torn = |what| Corrupt::at(&set.leaves.path, set.leaves.start(bundle, &set), Some(at), what);
+            let file = self.file(PartKind::Leaves, at)?;
+            let torn = |what| file.damage(bundle, at, what);
             let leaves = codec::leaves_of(&leaves).map_err(torn)?;
             let bodies = bodies.as_deref().map(codec::bodies_of).transpose().map_err(torn)?;
             let tags = self.bundle_tags(bundle)?;
@@ -237,15 +221,14 @@ impl SealedSets {
     /// A bundle of leaves as stored and inflated, each leaf checked against the stored hashes.
     pub fn checked_bundle(&self, bundle: u64) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
         let first = bundle.saturating_mul(BUNDLE);
-        let member = self.bundle_gzip(bundle)?;
-        let set = self.set(first)?;
-        let torn = |index, what| Corrupt::at(&set.leaves.path, set.leaves.start(bundle, &set), Some(index), what);
-        let bytes = codec::gunzip(&member).map_err(|what| torn(first, what))?;
-        let leaves = codec::leaves_of(&bytes).map_err(|what| torn(first, what))?;
+        let file = self.file(PartKind::Leaves, first)?;
+        let member = file.bundle(bundle)?;
+        let bytes = codec::gunzip(&member).map_err(|what| file.damage(bundle, first, what))?;
+        let leaves = codec::leaves_of(&bytes).map_err(|what| file.damage(bundle, first, what))?;
         let hashes = self.leaf_hashes(first..first + BUNDLE)?;
         for ((leaf, hash), index) in leaves.iter().zip(hashes).zip(first..) {
             if sha256(&[&[0], leaf]) != hash.0 {
-                return Err(torn(index, "not the leaf that was hashed").into());
+                return Err(file.damage(bundle, index, "not the leaf that was hashed").into());
             }
         }
         Ok((member, bytes))
@@ -260,15 +243,13 @@ impl SealedSets {
         body_digest: &BodyDigest,
     ) -> Result<Option<Vec<u8>>, ReadError> {
         let first = bundle.saturating_mul(BUNDLE);
-        let Some(bytes) = self.bodies(bundle)? else { return Ok(None) };
-        let set = self.set(first)?;
-        let Some(stored) = &set.bodies else { return Ok(None) };
-        let torn = |index, what| Corrupt::at(&stored.path, stored.start(bundle, &set), Some(index), what);
-        let leaves = codec::leaves_of(leaves).map_err(|what| torn(first, what))?;
-        let bodies = codec::bodies_of(&bytes).map_err(|what| torn(first, what))?;
+        let Some(file) = self.audit_file(PartKind::Bodies, first)? else { return Ok(None) };
+        let bytes = codec::decompress_bodies(&file.bundle(bundle)?).map_err(|what| file.damage(bundle, first, what))?;
+        let leaves = codec::leaves_of(leaves).map_err(|what| file.damage(bundle, first, what))?;
+        let bodies = codec::bodies_of(&bytes).map_err(|what| file.damage(bundle, first, what))?;
         for ((leaf, body), index) in leaves.iter().zip(bodies).zip(first..) {
             if body.is_some_and(|body| body_digest(leaf) != Some(sha256(&[body]))) {
-                return Err(torn(index, "not the body that the leaf names").into());
+                return Err(file.damage(bundle, index, "not the body that the leaf names").into());
             }
         }
         Ok(Some(bytes))
@@ -276,16 +257,13 @@ impl SealedSets {
 
     /// Tags of one entry, checked by the digest of their bundle; zero in a raw ledger.
     pub fn checked_tags(&self, index: u64) -> Result<Tags, ReadError> {
-        let set = self.set(index)?;
-        let Some((path, file)) = &set.tags else { return Ok(Tags::default()) };
-        let bundle = (index - set.first) / BUNDLE;
+        let Some(file) = self.audit_file(PartKind::Tags, index)? else { return Ok(Tags::default()) };
+        let bundle = (index - file.first) / BUNDLE;
         let at = HEADER_BYTES + bundle * BUNDLE * TAGS_BYTES;
-        let digests = HEADER_BYTES + (set.end - set.first) * TAGS_BYTES;
-        let bytes = read(&**file, at..at + BUNDLE * TAGS_BYTES).map_err(ReadError::io("read", path))?;
-        let mut digest = [0; 32];
-        file.read_exact_at(&mut digest, digests + bundle * 32).map_err(ReadError::io("read", path))?;
-        if sha256(&[&bytes]) != digest {
-            return Err(Corrupt::at(path, at, Some(index), "not the tags that were written").into());
+        let digest = HEADER_BYTES + (file.end - file.first) * TAGS_BYTES + bundle * 32;
+        let bytes = file.read(at..at + BUNDLE * TAGS_BYTES)?;
+        if sha256(&[&bytes])[..] != file.read(digest..digest + 32)?[..] {
+            return Err(Corrupt::at(&file.path, at, Some(index), "not the tags that were written").into());
         }
         let k = usize::try_from(index % BUNDLE).unwrap_or(0);
         Ok(bytes.as_chunks::<TAGS_LEN>().0.get(k).map(tags_of).unwrap_or_default())
@@ -294,13 +272,12 @@ impl SealedSets {
     /// Tags of a whole set, checked by the digest in its manifest.
     pub fn tags_of_set(&self, first: u64) -> Result<Vec<Tags>, OpenError> {
         let (manifest, _) = self.manifest(first)?;
-        let set = self.set(first).map_err(open_error)?;
-        let (Some((path, file)), Some(part)) = (&set.tags, manifest.tags) else { return Ok(Vec::new()) };
-        let len = file.len().map_err(OpenError::io("measure", path))?;
-        let bytes = read(&**file, 0..len.min(part.bytes)).map_err(OpenError::io("read", path))?;
-        if len != part.bytes || sha256(&[&bytes]) != part.digest {
-            return Err(Corrupt::at(path, 0, Some(first), "not the tags that were written").into());
-        }
+        let file = self.audit_file(PartKind::Tags, first).map_err(open_error)?;
+        let (Some(file), Some(part)) = (file, manifest.tags) else { return Ok(Vec::new()) };
+        let bytes = file.read_whole(part.bytes).map_err(open_error)?;
+        let Some(bytes) = bytes.filter(|bytes| sha256(&[bytes]) == part.digest) else {
+            return Err(Corrupt::at(&file.path, 0, Some(first), "not the tags that were written").into());
+        };
         let entries = usize::try_from(manifest.end - manifest.first).unwrap_or(0);
         let payload = bytes.split_at_checked(HEADER_LEN).map_or(&[][..], |(_, payload)| payload);
         Ok(payload.as_chunks::<TAGS_LEN>().0.iter().take(entries).map(tags_of).collect())
@@ -309,24 +286,23 @@ impl SealedSets {
     /// Tags of a whole bundle; none in a raw ledger.
     fn bundle_tags(&self, bundle: u64) -> Result<Vec<Tags>, ReadError> {
         let first = bundle.saturating_mul(BUNDLE);
-        let set = self.set(first)?;
-        let Some((path, file)) = &set.tags else { return Ok(Vec::new()) };
-        let at = HEADER_BYTES + (first - set.first) * TAGS_BYTES;
-        let bytes = read(&**file, at..at + BUNDLE * TAGS_BYTES).map_err(ReadError::io("read", path))?;
+        let Some(file) = self.audit_file(PartKind::Tags, first)? else { return Ok(Vec::new()) };
+        let at = HEADER_BYTES + (first - file.first) * TAGS_BYTES;
+        let bytes = file.read(at..at + BUNDLE * TAGS_BYTES)?;
         Ok(bytes.as_chunks::<TAGS_LEN>().0.iter().map(tags_of).collect())
     }
 
     /// One entry, its leaf checked against the stored hash.
     pub fn entry(&self, index: u64) -> Result<Entry, ReadError> {
-        let bundle = self.bundle(index / BUNDLE)?;
-        let k = usize::try_from(index % BUNDLE).unwrap_or(0);
-        let set = self.set(index)?;
-        let torn = |what| Corrupt::at(&set.leaves.path, 0, Some(index), what);
-        let leaf = codec::leaves_of(&bundle).map_err(torn)?.get(k).map(|leaf| leaf.to_vec()).unwrap_or_default();
+        let (bundle, k) = (index / BUNDLE, usize::try_from(index % BUNDLE).unwrap_or(0));
+        let file = self.file(PartKind::Leaves, index)?;
+        let torn = |what| file.damage(bundle, index, what);
+        let leaves = self.bundle(bundle)?;
+        let leaf = codec::leaves_of(&leaves).map_err(torn)?.get(k).map(|leaf| leaf.to_vec()).unwrap_or_default();
         if self.leaf_hashes(index..index + 1)?.first() != Some(&Hash(sha256(&[&[0], &leaf]))) {
             return Err(torn("not the leaf that was hashed").into());
         }
-        let body = match self.bodies(index / BUNDLE)? {
+        let body = match self.bodies(bundle)? {
             Some(bodies) => codec::bodies_of(&bodies).map_err(torn)?.get(k).copied().flatten().map(<[u8]>::to_vec),
             None => None,
         };
@@ -335,12 +311,9 @@ impl SealedSets {
 
     /// Duplicate tags of one entry; zero in a raw ledger.
     pub fn tags(&self, index: u64) -> Result<Tags, ReadError> {
-        let set = self.set(index)?;
-        let Some((path, file)) = &set.tags else { return Ok(Tags::default()) };
-        let at = HEADER_BYTES + (index - set.first) * TAGS_BYTES;
-        let mut bytes = [0; TAGS_LEN];
-        file.read_exact_at(&mut bytes, at).map_err(ReadError::io("read", path))?;
-        Ok(tags_of(&bytes))
+        let Some(file) = self.audit_file(PartKind::Tags, index)? else { return Ok(Tags::default()) };
+        let at = HEADER_BYTES + (index - file.first) * TAGS_BYTES;
+        Ok(file.read(at..at + TAGS_BYTES)?.first_chunk().map(tags_of).unwrap_or_default())
     }
 
     /// Stored leaf hashes of a sealed range.
@@ -350,32 +323,29 @@ impl SealedSets {
 
     /// Roots of bundles: the hashes of level 8.
     pub fn bundle_roots(&self, bundles: Range<u64>) -> Result<Vec<Hash>, ReadError> {
-        let place = |set: &OpenSet, bundle: u64| set.end - set.first + bundle - set.first / BUNDLE;
+        let place = |set: &OpenFile, bundle: u64| set.end - set.first + bundle - set.first / BUNDLE;
         let range = bundles.start * BUNDLE..bundles.end * BUNDLE;
         self.hashes_by(range, BUNDLE, place)
     }
 
     /// A bundle of leaves as stored: one gzip member.
     pub fn bundle_gzip(&self, bundle: u64) -> Result<Vec<u8>, ReadError> {
-        let set = self.set(bundle * BUNDLE)?;
-        set.leaves.read(bundle - set.first / BUNDLE)
+        self.file(PartKind::Leaves, bundle.saturating_mul(BUNDLE))?.bundle(bundle)
     }
 
     /// A bundle of leaves, inflated.
     pub fn bundle(&self, bundle: u64) -> Result<Vec<u8>, ReadError> {
-        let member = self.bundle_gzip(bundle)?;
-        let set = self.set(bundle * BUNDLE)?;
-        Ok(codec::gunzip(&member).map_err(|what| Corrupt::at(&set.leaves.path, 0, Some(bundle * BUNDLE), what))?)
+        let first = bundle.saturating_mul(BUNDLE);
+        let file = self.file(PartKind::Leaves, first)?;
+        Ok(codec::gunzip(&file.bundle(bundle)?).map_err(|what| file.damage(bundle, first, what))?)
     }
 
     /// The bodies of a bundle: length u32, body each. `None` in a raw ledger.
     pub fn bodies(&self, bundle: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        let set = self.set(bundle * BUNDLE)?;
-        let Some(bodies) = &set.bodies else { return Ok(None) };
-        let frame = bodies.read(bundle - set.first / BUNDLE)?;
-        let bytes = codec::decompress_bodies(&frame)
-            .map_err(|what| Corrupt::at(&bodies.path, 0, Some(bundle * BUNDLE), what))?;
-        Ok(Some(bytes))
+        let first = bundle.saturating_mul(BUNDLE);
+        let Some(file) = self.audit_file(PartKind::Bodies, first)? else { return Ok(None) };
+        let bytes = codec::decompress_bodies(&file.bundle(bundle)?);
+        Ok(Some(bytes.map_err(|what| file.damage(bundle, first, what))?))
     }
 
     /// The file that holds the leaf hash of an entry.
@@ -389,99 +359,36 @@ impl SealedSets {
         &self,
         range: Range<u64>,
         unit: u64,
-        place: impl Fn(&OpenSet, u64) -> u64,
+        place: impl Fn(&OpenFile, u64) -> u64,
     ) -> Result<Vec<Hash>, ReadError> {
         let mut out = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            let set = self.set(at)?;
-            let end = set.end.min(range.end);
-            let from = HEADER_BYTES + place(&set, at / unit) * 32;
-            let bytes = read(&*set.tiles.1, from..from + (end - at) / unit * 32)
-                .map_err(ReadError::io("read", &set.tiles.0))?;
+            let file = self.file(PartKind::Tiles, at)?;
+            let end = file.end.min(range.end);
+            let from = HEADER_BYTES + place(&file, at / unit) * 32;
+            let bytes = file.read(from..from + (end - at) / unit * 32)?;
             out.extend(bytes.as_chunks::<32>().0.iter().map(|chunk| Hash(*chunk)));
             at = end;
         }
         Ok(out)
     }
 
-    /// The set that holds an entry, opened if it is not.
-    fn set(&self, index: u64) -> Result<Arc<OpenSet>, ReadError> {
+    /// A file of the set that holds an entry.
+    fn file(&self, kind: PartKind, index: u64) -> Result<Arc<OpenFile>, ReadError> {
         if index >= self.end() {
             return Err(ReadError::BeyondTree { asked: index, size: self.end() });
         }
         let after = self.firsts.partition_point(|first| *first <= index);
         let first = after.checked_sub(1).and_then(|at| self.firsts.get(at)).copied().unwrap_or(0);
         let end = self.firsts.get(after).copied().unwrap_or(self.end());
-        let held = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = {
-            let mut open = held();
-            let known = open.iter().position(|set| set.first == first).and_then(|at| open.remove(at));
-            if let Some(set) = &known {
-                open.push_front(Arc::clone(set));
-            }
-            known
-        };
-        if let Some(set) = known {
-            return Ok(set);
-        }
-        // The disk is asked without the lock: two may open one set at a time, and one of the two is forgotten again.
-        let opened = Arc::new(self.open_set(first, end)?);
-        let mut open = held();
-        open.push_front(Arc::clone(&opened));
-        open.truncate(OPEN_SETS_MAX);
-        Ok(opened)
+        self.files.get(kind, first..end)
     }
 
-    fn open_set(&self, first: u64, end: u64) -> Result<OpenSet, ReadError> {
-        let open = |extension| {
-            let path = self.dir.join(file_name(first, extension));
-            let file = self.disk.open(&path).map_err(ReadError::io("open", &path))?;
-            Ok::<_, ReadError>((path, file))
-        };
-        let bundles = |extension| {
-            let (path, file) = open(extension)?;
-            let offsets = offsets(&*file, (end - first) / BUNDLE).map_err(ReadError::io("read", &path))?;
-            let Some(offsets) = offsets else {
-                return Err(Corrupt::at(&path, 0, Some(first), "the offsets of the bundles are not in order").into());
-            };
-            Ok::<_, ReadError>(Bundles { path, file, offsets })
-        };
-        let audit = self.kind == Kind::Audit;
-        Ok(OpenSet {
-            first,
-            leaves: bundles("leaves")?,
-            bodies: if audit { Some(bundles("bodies")?) } else { None },
-            tags: if audit { Some(open("tags")?) } else { None },
-            tiles: open("tiles")?,
-            end,
-        })
+    /// A file that only the sets of an audit ledger have.
+    fn audit_file(&self, kind: PartKind, index: u64) -> Result<Option<Arc<OpenFile>>, ReadError> {
+        if self.kind == Kind::Audit { self.file(kind, index).map(Some) } else { Ok(None) }
     }
-}
-
-impl Bundles {
-    /// Where a bundle begins in the file.
-    fn start(&self, bundle: u64, set: &OpenSet) -> u64 {
-        let at = usize::try_from(bundle - set.first / BUNDLE).ok();
-        at.and_then(|at| self.offsets.get(at)).copied().unwrap_or(0)
-    }
-
-    fn read(&self, bundle: u64) -> Result<Vec<u8>, ReadError> {
-        let at = usize::try_from(bundle).unwrap_or(usize::MAX);
-        let (Some(from), Some(to)) = (self.offsets.get(at), self.offsets.get(at.saturating_add(1))) else {
-            return Err(ReadError::Refused("a bundle beyond its set"));
-        };
-        read(&*self.file, *from..*to).map_err(ReadError::io("read", &self.path))
-    }
-}
-
-fn offsets(file: &dyn DiskFile, bundles: u64) -> io::Result<Option<Vec<u64>>> {
-    let table = (bundles + 1) * 8;
-    let Some(at) = file.len()?.checked_sub(table + TRAILER_BYTES) else { return Ok(None) };
-    let bytes = read(file, at..at + table)?;
-    let offsets: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_be_bytes(*chunk)).collect();
-    let fits = offsets.first() == Some(&HEADER_BYTES) && offsets.last() == Some(&at) && offsets.is_sorted();
-    Ok(fits.then_some(offsets))
 }
 
 /// The first entry of a manifest's name, strictly as written.

@@ -214,6 +214,39 @@ fn a_full_backlog_ends_once_it_is_sealed() {
     check(&writer, writer.size());
 }
 
+/// Tiny entries are bounded by their number: in a segment, and in all that waits for the sealer.
+#[test]
+fn tiny_entries_are_bounded_by_their_number() {
+    let world = World::new();
+    let mut setup = world.setup();
+    setup.kind = ledger::Kind::Raw;
+    setup.config.segment_bytes = 1 << 20;
+    setup.config.segment_entries = 300;
+    setup.config.backlog_entries_max = 1_000;
+    let raw = |count: u64| {
+        let mut batch = ledger::Batch::default();
+        (0..count).for_each(|n| entries::push_raw(&mut batch, &n.to_be_bytes()[7..]));
+        vec![batch]
+    };
+    let (mut writer, _) = ledger::recover(&setup, &[]).unwrap();
+    writer.commit(raw(200)).unwrap();
+    world.disk.kill();
+    let (mut writer, _) = ledger::recover(&setup, &[]).unwrap();
+    writer.commit(raw(150)).unwrap();
+    assert_eq!(segments(&world).len(), 1);
+    for _ in 0..7 {
+        writer.commit(raw(100)).unwrap();
+    }
+    assert_eq!(segments(&world).len(), 4);
+    assert!(matches!(writer.commit(raw(1)), Err(ledger::AppendError::Busy(_))));
+    let mut sealer = writer.sealer();
+    drain(&mut sealer, writer.size()).unwrap();
+    writer.commit(raw(100)).unwrap();
+    let sets = SealedSets::open(&setup.disk, &setup.sealed, setup.kind, setup.about).unwrap();
+    assert_eq!(sets.end(), 768);
+    assert_eq!(writer.entries(0..writer.size()).unwrap().len(), 1_150);
+}
+
 fn operations() -> u64 {
     let world = World::new();
     let before = world.disk.operations();
@@ -263,7 +296,9 @@ fn a_power_cut_after_a_killed_process_loses_nothing() {
             let (mut writer, _) = world.open(&promised.published).unwrap();
             let mut sealer = writer.sealer();
             let before = segments(&world).len();
-            (0..steps).for_each(|_| drop(sealer.step(promised.published.first().map_or(0, |at| at.size)).unwrap()));
+            for _ in 0..steps {
+                sealer.step(promised.published.first().map_or(0, |at| at.size)).unwrap();
+            }
             short += u64::from(segments(&world).len() < before);
             writer.commit(vec![entries::batch(writer.size(), 1, 40, true)]).unwrap();
             promised.acknowledged = writer.size();
