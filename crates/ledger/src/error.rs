@@ -49,7 +49,7 @@ pub enum OpenError {
     Refused(&'static str),
     /// The stored log contradicts itself; nothing was changed.
     #[error("corrupt: {0}")]
-    Corrupt(#[from] Corrupt),
+    Corrupt(Corrupt),
     /// The log is smaller than, or another one than, what was published before: nothing is signed.
     #[error("rolled back: {what}; found size {found_size}, published size {published_size} per {by}")]
     Rollback {
@@ -95,14 +95,6 @@ impl OpenError {
         }
     }
 
-    /// One sentence with the kernel's answer, for a status line.
-    pub(crate) fn sentence(&self) -> String {
-        match self {
-            OpenError::Io { source, .. } => format!("{self}: {source}"),
-            other => other.to_string(),
-        }
-    }
-
     /// Wraps a failed disk call.
     pub fn io(call: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
         let path = path.to_path_buf();
@@ -127,7 +119,7 @@ pub enum ReadError {
     Refused(&'static str),
     /// The stored bytes fail their own evidence.
     #[error("corrupt: {0}")]
-    Corrupt(#[from] Corrupt),
+    Corrupt(Corrupt),
     /// A disk call failed.
     #[error("{call} {}", .path.display())]
     Io {
@@ -165,6 +157,19 @@ impl ReadError {
     pub fn io(call: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ReadError + use<> {
         let path = path.to_path_buf();
         move |source| ReadError::Io { call, path, source }
+    }
+}
+
+// Not by `#[from]`, which would make it a cause too: the sentence says all of it already.
+impl From<Corrupt> for OpenError {
+    fn from(corrupt: Corrupt) -> OpenError {
+        OpenError::Corrupt(corrupt)
+    }
+}
+
+impl From<Corrupt> for ReadError {
+    fn from(corrupt: Corrupt) -> ReadError {
+        ReadError::Corrupt(corrupt)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dedup::Merge;
-use crate::error::OpenError;
+use crate::error::{OpenError, with_causes};
 use crate::frame::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::sealed::{self, SealedSets, SetSpec, SetWriter};
 use crate::second::SecondTree;
@@ -369,7 +369,7 @@ fn io_waits(call: &str, path: &Path, error: &io::Error) -> SealError {
 
 /// Writing failed, or what was written was read back otherwise: the attempt is made again from the segments.
 fn failed(error: &OpenError) -> SealError {
-    waits(error.sentence())
+    waits(with_causes(error))
 }
 
 /// What was sealed before cannot be read, or is damaged.

@@ -16,7 +16,7 @@ use crate::checkpoints::CheckpointLog;
 use crate::config::Config;
 use crate::durable::{Disk, yield_to_others};
 use crate::error::Corrupt;
-use crate::error::{OpenError, ReadError};
+use crate::error::{OpenError, ReadError, with_causes};
 use crate::limits;
 use crate::pin::Pin;
 use crate::publish::{Publisher, percentiles};
@@ -365,7 +365,7 @@ fn run_verifier(shared: &Shared, mut recheck: Recheck, stop: &AtomicBool) {
             }
             // A file that cannot be read at all is no better than a damaged one.
             Err(error) => {
-                let what = format!("sealed files: {}", error.sentence());
+                let what = format!("sealed files: {}", with_causes(&error));
                 *lock(&shared.verification) = Verification::Failed(what.clone());
                 shared.poison(what);
             }
