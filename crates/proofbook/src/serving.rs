@@ -55,6 +55,13 @@ pub(crate) fn pins_folder() -> Result<PathBuf> {
 
 /// Opens the data folder and listens. Blocking.
 pub(crate) fn start(config: &Config) -> Result<(Serving, Started)> {
+    // Before the data folder is touched: a first start that fails for its address must not use up the first token.
+    if let Err(error) = std::net::TcpListener::bind(config.listen) {
+        bail!(
+            "cannot listen on {}: {error}\nhint: is another server running there? --listen takes another",
+            config.listen
+        );
+    }
     let (journal, report) = real::open(config).map_err(explained)?;
     let log: Arc<dyn Log> = Arc::new(journal);
     let runtime = tokio::runtime::Builder::new_multi_thread()
