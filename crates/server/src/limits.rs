@@ -19,6 +19,8 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 pub const BODIES_KIB_MAX: usize = 128 << 10;
 /// Connections at one time: each costs buffers and a descriptor; later ones wait in the listen queue.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Descriptors that the process asks for: connections, and per ledger some hundred files.
+pub const DESCRIPTORS_WANTED: u64 = 65_536;
 /// A client has this long for its TLS handshake, and for its first request.
 pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// A client has this long for the head of each request; an idle kept-alive connection ends after it too.

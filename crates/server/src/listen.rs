@@ -121,8 +121,18 @@ struct Shell {
     stopping: watch::Receiver<bool>,
 }
 
+/// Half of the descriptors at most: a log that cannot open its next file stops, and strangers who only connect must not
+/// be able to bring that about.
+fn connections_of(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 2).unwrap_or(usize::MAX).clamp(1, CONNECTIONS_MAX)
+}
+
 async fn accept(listener: TcpListener, shell: Shell) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let most = connections_of(crate::real::descriptors());
+    if most < CONNECTIONS_MAX {
+        tracing::info!(most, "connections at one time, by the limit of open files");
+    }
+    let room = Arc::new(Semaphore::new(most));
     let mut stopping = shell.stopping.clone();
     let mut connections = JoinSet::new();
     loop {
@@ -211,6 +221,18 @@ where
                 serving.as_mut().graceful_shutdown();
                 open = false;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_log() {
+        for (descriptors, most) in [(0, 1), (256, 128), (1_024, 512), (65_536, CONNECTIONS_MAX)] {
+            assert_eq!(connections_of(descriptors), most);
         }
     }
 }

@@ -10,6 +10,7 @@ pub use journal::OpenError;
 use journal::{Doors, Journal, OpenReport, Options, Secret};
 
 use crate::config::Config;
+use crate::limits::DESCRIPTORS_WANTED;
 
 /// Name of the file that holds the first token.
 pub const BOOTSTRAP_FILE: &str = "bootstrap.token";
@@ -53,6 +54,8 @@ fn options(config: &Config) -> Options {
 /// Opens or sets up the data folder. Blocking. A first token is on disk before it is valid; the file of one whose
 /// life has ended is not there when this has returned.
 pub fn open(config: &Config) -> Result<(Journal, OpenReport), OpenError> {
+    // Before the first of many files.
+    descriptors();
     let keep = |secret: &Secret| {
         write_bootstrap(&config.data, secret.expose())
             .map_err(|e| std::io::Error::new(e.kind(), format!("{BOOTSTRAP_FILE}: {e}")))
@@ -62,6 +65,18 @@ pub fn open(config: &Config) -> Result<(Journal, OpenReport), OpenError> {
         remove_bootstrap(&config.data);
     }
     Ok((journal, report))
+}
+
+/// Descriptors that this process may open, after asking for as many as it may have: many systems start with 1,024.
+pub(crate) fn descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(DESCRIPTORS_WANTED).min(DESCRIPTORS_WANTED);
+    if limit.current.is_some_and(|now| now < wanted) {
+        // Failing, the ones at hand have to do.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(DESCRIPTORS_WANTED)
 }
 
 /// Makes a new admin token for a folder whose server is stopped; leaves an entry. Blocking.
