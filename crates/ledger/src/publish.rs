@@ -142,7 +142,8 @@ impl Publisher {
             (false, true) => config.publish_busy_ms,
             (false, false) => config.heartbeat_ms,
         };
-        every.saturating_sub((self.shared.doors.clock)().saturating_sub(shown.at) / 1_000_000)
+        // The distance, not the difference: a clock that was set back a day must not keep checkpoints away for a day.
+        every.saturating_sub((self.shared.doors.clock)().abs_diff(shown.at) / 1_000_000)
     }
 
     /// Looks at the disk's free room, once a second.

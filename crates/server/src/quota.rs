@@ -64,7 +64,9 @@ impl Quotas {
         let bucket = buckets.entry((what, who.to_owned())).or_insert(Bucket { level: full, at: now });
         let gained = i128::from(now.saturating_sub(bucket.at)) * units;
         bucket.level = (bucket.level + gained).min(full);
-        bucket.at = now.max(bucket.at);
+        // A step back gives nothing, and what follows counts from there: else the bucket would stay empty until the
+        // clock has caught up.
+        bucket.at = now;
         // One whole unit must be there, or none be owed where nothing is taken.
         let needed = if cost > 0 { period } else { 0 };
         if bucket.level < needed {
@@ -109,5 +111,7 @@ mod tests {
         assert_eq!(quotas.take(What::Reads, "a", Rate::per_minute(1), 1, 100 * S), Ok(()));
         assert!(quotas.take(What::Reads, "a", Rate::per_minute(1), 1, 50 * S).is_err());
         assert!(quotas.take(What::Reads, "a", Rate::per_minute(1), 1, 101 * S).is_err());
+        assert!(quotas.take(What::Reads, "a", Rate::per_minute(1), 1, 10 * S).is_err());
+        assert_eq!(quotas.take(What::Reads, "a", Rate::per_minute(1), 1, 70 * S), Ok(()), "a minute is a minute");
     }
 }

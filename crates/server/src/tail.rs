@@ -29,8 +29,8 @@ struct Tail {
     next: u64,
     size: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
-    /// When the window that is recorded ends, nanoseconds.
-    window_end: u64,
+    /// When the window that is recorded began, nanoseconds.
+    window_at: u64,
     own: BTreeSet<u64>,
     ready: VecDeque<Bytes>,
     _watching: Box<dyn Send + Sync>,
@@ -63,7 +63,7 @@ pub(crate) async fn tail(call: Call) -> Answer {
     let stopping = call.app.stopping.clone();
     let own = BTreeSet::new();
     let mut tail =
-        Tail { call, ledger, next, size, stopping, window_end: 0, own, ready: VecDeque::new(), _watching: watching };
+        Tail { call, ledger, next, size, stopping, window_at: 0, own, ready: VecDeque::new(), _watching: watching };
     tail.record().await?;
     // The head leaves at once, so that a client of a silent ledger knows that it is connected.
     tail.ready.push_back(Bytes::from_static(b": tail\n\n"));
@@ -97,8 +97,7 @@ impl Tail {
                 self.own.pop_first();
             }
         }
-        let window = u64::try_from(TAIL_WINDOW.as_nanos()).unwrap_or(u64::MAX);
-        self.window_end = (self.call.app.clock)().saturating_add(window);
+        self.window_at = (self.call.app.clock)();
         Ok(())
     }
 
@@ -130,7 +129,9 @@ impl Tail {
     }
 
     async fn fetch(&mut self, size: u64) -> Option<()> {
-        if (self.call.app.clock)() >= self.window_end && !self.own_only(size) {
+        // The distance: a clock that was set back must not make one window of a day.
+        let window = u64::try_from(TAIL_WINDOW.as_nanos()).unwrap_or(u64::MAX);
+        if (self.call.app.clock)().abs_diff(self.window_at) >= window && !self.own_only(size) {
             self.record().await.ok()?;
         }
         let (ledger, range) = (self.ledger.clone(), self.next..size.min(self.next.saturating_add(TAIL_PAGE)));

@@ -120,6 +120,11 @@ impl Rig {
         self.clock.fetch_add(ms * 1_000_000, Ordering::Relaxed);
     }
 
+    /// Sets the clock back.
+    pub(crate) fn set_back_ms(&self, ms: u64) {
+        self.clock.fetch_sub(ms * 1_000_000, Ordering::Relaxed);
+    }
+
     pub(crate) fn open(&self) -> Result<(Ledger, OpenReport), OpenError> {
         self.open_ledger(ULID)
     }

@@ -209,6 +209,26 @@ fn a_flip_on_the_way_to_the_signature_is_refused_at_every_stage() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_keeps_no_checkpoint_away() {
+    let rig = Rig::new();
+    let (ledger, _) = rig.open().unwrap();
+    rig.advance_ms(86_400_000);
+    let published = |size| {
+        let (tx, rx) = std::sync::mpsc::channel();
+        ledger.wait_published(size, Box::new(move |outcome| drop(tx.send(outcome))));
+        rx.recv_timeout(std::time::Duration::from_secs(10)).expect("a checkpoint in time").unwrap().size
+    };
+    append(&ledger, batch(0, 1)).unwrap();
+    assert_eq!(published(1), 1);
+    rig.set_back_ms(43_200_000);
+    let before = ledger.entry(0).unwrap().leaf;
+    append(&ledger, batch(1, 1)).unwrap();
+    assert_eq!(published(2), 2);
+    assert!(ledger.entry(1).unwrap().leaf[..30] >= before[..30], "time in the log never goes back");
+    ledger.close().unwrap();
+}
+
+#[test]
 fn a_newer_format_and_a_second_holder_are_refused() {
     let rig = Rig::new();
     let held = DataFolder::open(&rig.disk(), &rig.data()).unwrap();
