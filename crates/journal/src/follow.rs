@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::append::Number;
 use crate::fold::control::OWN_SOURCE;
 use crate::fold::gaps::{Command, Counter, Gaps, entry_id_of};
-use crate::limits::{FOLD_STEP_ENTRIES, FOLLOW_QUEUE_MAX, GAP_COMMANDS_MAX, GAPS_SHOWN_MAX, SNAPSHOT_EVERY};
+use crate::limits::{FOLD_STEP_ENTRIES, FOLLOW_QUEUE_MAX, GAPS_SHOWN_MAX, SNAPSHOT_EVERY};
 use crate::state::{GapsShown, Inner, OpenLedger, lock};
 use crate::views;
 
@@ -37,7 +37,16 @@ struct Told {
 
 enum Message {
     Told(Told),
-    Own { ulid: String, index: u64, command: Command },
+    Own {
+        ulid: String,
+        index: u64,
+        command: Command,
+    },
+    /// The log has that entry already, from before what the fold knows.
+    Known {
+        ulid: String,
+        command: Command,
+    },
     Stop,
 }
 
@@ -192,6 +201,12 @@ impl Following {
                     followed.size = index + 1;
                 }
             }
+            Message::Known { ulid, command } => {
+                // While behind, the entry itself may still come; if not, the log is asked again and says so again.
+                if let Some(followed) = self.ledgers.get_mut(&ulid).filter(|f| f.read_to <= f.size) {
+                    followed.gaps.recorded(&command);
+                }
+            }
             Message::Stop => return true,
         }
         false
@@ -254,8 +269,7 @@ impl Followed {
         if self.size < self.read_to || self.in_flight.load(Ordering::Acquire) {
             return;
         }
-        let mut due = self.gaps.due(now);
-        due.truncate(GAP_COMMANDS_MAX);
+        let due = self.gaps.due(now);
         if due.is_empty() {
             return;
         }
@@ -268,9 +282,14 @@ impl Followed {
             built.batch,
             Box::new(move |outcome| {
                 for (command, outcome) in due.into_iter().zip(outcome.iter().flat_map(|c| &c.outcomes)) {
-                    let Outcome::Appended { index, .. } = *outcome else { continue };
-                    let own = Message::Own { ulid: ulid.clone(), index, command };
-                    if tx.try_send(own).is_err() {
+                    let ulid = ulid.clone();
+                    let told = match *outcome {
+                        Outcome::Appended { index, .. } => Message::Own { ulid, index, command },
+                        // A stream that was pushed out and came again repeats itself. Unsettled, it would be asked for
+                        // for ever, and enough of them would leave no room for gaps of others.
+                        Outcome::Duplicate { .. } | Outcome::Conflict { .. } => Message::Known { ulid, command },
+                    };
+                    if tx.try_send(told).is_err() {
                         missed.store(true, Ordering::Release);
                     }
                 }

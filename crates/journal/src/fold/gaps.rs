@@ -2,15 +2,15 @@
 //!
 //! Fed with committed entries alone, the ledger's own gap entries included; gives commands, appends nothing.
 //!
-//! HOLE: a stream that was pushed out by `GAP_STREAMS_MAX` others, or a gap beyond `GAP_RANGES_MAX` open ones of its
-//! stream, is no longer followed: its gap may stay without an entry. Memory must be bounded against a source that makes
-//! up epochs; `untracked` counts them and status shows it.
+//! HOLE: a stream that was pushed out by `GAP_STREAMS_MAX` others, or a gap beyond `GAP_RANGES_MAX` open ranges of its
+//! stream, is no longer followed: its gap may stay without an entry, or an entry without the one that closes it. Memory
+//! must be bounded against a source that makes up epochs or fills every second number; `untracked` counts them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{GAP_LATER_NUMBERS, GAP_RANGES_MAX, GAP_STREAMS_MAX, GAP_WAIT_NS};
+use crate::limits::{GAP_COMMANDS_MAX, GAP_LATER_NUMBERS, GAP_RANGES_MAX, GAP_STREAMS_MAX, GAP_WAIT_NS};
 use crate::status::GapState;
 
 /// Who counts: source and epoch.
@@ -89,10 +89,11 @@ impl Gaps {
         let Some(stream) = self.streams.get_mut(at) else { return };
         stream.seen_at = steps;
         if n <= stream.high {
-            return stream.fill(n);
+            self.untracked += stream.fill(n);
+            return;
         }
         if n > stream.high + 1 {
-            if stream.gaps.len() < GAP_RANGES_MAX {
+            if stream.ranges() < GAP_RANGES_MAX {
                 let (first, last) = (stream.high + 1, n - 1);
                 let missing = vec![(first, last)];
                 stream.gaps.push(Gap { first, last, since_ns: received_ns, recorded: false, missing });
@@ -130,13 +131,17 @@ impl Gaps {
         }
     }
 
-    /// What should become an entry now. Gives the same again until that entry is committed and folded; its id is made
-    /// of counter and range, so that a repeated append is a duplicate.
+    /// What should become an entry now, `GAP_COMMANDS_MAX` at most. Gives the same again until that entry is committed
+    /// and folded; its id is made of counter and range, so that a repeated append is a duplicate.
     pub fn due(&self, now_ns: u64) -> Vec<Command> {
         let mut commands = Vec::new();
         for stream in &self.streams {
             let counter = || stream.counter.clone();
             for gap in &stream.gaps {
+                if commands.len() >= GAP_COMMANDS_MAX {
+                    commands.truncate(GAP_COMMANDS_MAX);
+                    return commands;
+                }
                 // events.md section 2: after 30 s or 10,000 later numbers, whichever is first.
                 let late = now_ns.saturating_sub(gap.since_ns) >= GAP_WAIT_NS;
                 let far = stream.high.saturating_sub(gap.last) >= GAP_LATER_NUMBERS;
@@ -148,7 +153,13 @@ impl Gaps {
                 }
             }
         }
+        commands.truncate(GAP_COMMANDS_MAX);
         commands
+    }
+
+    /// Ranges that are held in memory.
+    pub fn ranges(&self) -> usize {
+        self.streams.iter().map(Stream::ranges).sum()
     }
 
     /// Open gaps, for status.
@@ -186,12 +197,35 @@ impl Gaps {
 }
 
 impl Stream {
-    fn fill(&mut self, n: u64) {
+    /// Each gap counts once, and each further range within it.
+    fn ranges(&self) -> usize {
+        self.gaps.iter().map(|gap| gap.missing.len().max(1)).sum()
+    }
+
+    /// A number that was missing arrived. Answers how many ranges were given up.
+    fn fill(&mut self, n: u64) -> u64 {
+        let mut given_up = 0;
+        let room = self.ranges() < GAP_RANGES_MAX;
         for gap in self.gaps.iter_mut().filter(|g| g.first <= n && n <= g.last) {
-            let before = n.checked_sub(1).map(|end| cut(&gap.missing, gap.first, end)).unwrap_or_default();
-            gap.missing = before.into_iter().chain(cut(&gap.missing, n + 1, gap.last)).collect();
+            let Some(at) = gap.missing.iter().position(|&(first, last)| first <= n && n <= last) else { continue };
+            let Some((first, last)) = gap.missing.get(at).copied() else { continue };
+            let before = n.checked_sub(1).filter(|end| first <= *end).map(|end| (first, end));
+            let after = n.checked_add(1).filter(|begin| *begin <= last).map(|begin| (begin, last));
+            let rest = match (before, after) {
+                (Some(before), Some(after)) if !room => {
+                    if gap.recorded {
+                        // Its entry may be closed only once all arrived: rather never than too early.
+                        continue;
+                    }
+                    given_up += 1;
+                    vec![if before.1 - before.0 < after.1 - after.0 { after } else { before }]
+                }
+                (before, after) => before.into_iter().chain(after).collect(),
+            };
+            gap.missing.splice(at..=at, rest);
         }
         self.gaps.retain(|g| g.recorded || !g.missing.is_empty());
+        given_up
     }
 }
 

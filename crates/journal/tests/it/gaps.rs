@@ -1,7 +1,7 @@
 //! The fold over `source_seq`.
 
 use journal::fold::gaps::{Command, Counter, Gaps, entry_id_of};
-use journal::limits::{GAP_LATER_NUMBERS, GAP_RANGES_MAX, GAP_STREAMS_MAX, GAP_WAIT_NS};
+use journal::limits::{GAP_COMMANDS_MAX, GAP_LATER_NUMBERS, GAP_RANGES_MAX, GAP_STREAMS_MAX, GAP_WAIT_NS};
 
 fn counter() -> Counter {
     Counter { source: "urn:s".into(), epoch: "e".into() }
@@ -97,6 +97,44 @@ fn memory_is_bounded() {
         gaps.seen("urn:s", &n.to_string(), 0, 0);
     }
     assert_eq!((gaps.open().count(), gaps.untracked), (0, 11), "the stream seen longest ago went");
+}
+
+#[test]
+fn one_gap_in_crumbs_is_bounded_too() {
+    let mut gaps = Gaps::default();
+    let far = 4 * GAP_RANGES_MAX as u64;
+    seen(&mut gaps, [0, far], 0);
+    // Every second number of it arrives: each would leave one more crumb behind.
+    seen(&mut gaps, (1..far / 2).map(|n| 2 * n), 0);
+    assert_eq!(gaps.ranges(), GAP_RANGES_MAX);
+    assert!(gaps.untracked > 0, "what is given up is counted");
+    let told = gaps.due(GAP_WAIT_NS);
+    assert!(told.len() <= GAP_RANGES_MAX);
+    let missing = |n: u64| n % 2 == 1;
+    let all_missing = |c: &Command| matches!(c, Command::Gap { first, last, .. } if (*first..=*last).all(missing));
+    assert!(told.iter().all(all_missing), "nothing that arrived is called missing");
+}
+
+#[test]
+fn a_gap_that_is_an_entry_is_never_called_closed_too_early() {
+    let mut gaps = Gaps::default();
+    let far = 4 * GAP_RANGES_MAX as u64;
+    seen(&mut gaps, [0, far], 0);
+    gaps.gap_recorded(&counter(), 1, far - 1);
+    seen(&mut gaps, (1..far / 2).map(|n| 2 * n), 0);
+    assert!(gaps.ranges() <= GAP_RANGES_MAX);
+    seen(&mut gaps, [1], 0);
+    assert_eq!((gaps.due(u64::MAX), gaps.open().count()), (vec![], 1));
+}
+
+#[test]
+fn a_step_asks_for_a_bounded_number_of_entries() {
+    let mut gaps = Gaps::default();
+    for stream in 0..2 * GAP_COMMANDS_MAX {
+        gaps.seen("urn:s", &format!("{stream:05}"), 1, 0);
+        gaps.seen("urn:s", &format!("{stream:05}"), 3, 0);
+    }
+    assert_eq!(gaps.due(GAP_WAIT_NS).len(), GAP_COMMANDS_MAX);
 }
 
 #[test]

@@ -348,6 +348,31 @@ fn a_gap_is_an_entry_after_thirty_seconds_and_closed_when_filled() {
 }
 
 #[test]
+fn a_gap_that_comes_again_after_it_was_forgotten_is_known() {
+    let rig = Rig::new();
+    let (journal, admin) = rig.fresh();
+    let numbered = |id: &str, epoch: &str, n: u64| {
+        format!(r#"{{"action":"a","id":"{id}","source_seq":{{"epoch":"{epoch}","n":{n}}}}}"#)
+    };
+    let send = |id: &str, n| drop(append(&journal, &admin, "main", &numbered(id, "e", n)));
+    send("1", 1);
+    send("3", 3);
+    rig.clock.advance(31_000_000_000);
+    eventually("the gap is an entry", || bodies(&journal, &admin, "main", "source.gap").len() == 1);
+    // So many other epochs that this one is forgotten; then it counts as before.
+    let others: Vec<String> =
+        (0..journal::limits::GAP_STREAMS_MAX).map(|n| numbered(&format!("o{n}"), &format!("o{n}"), 1)).collect();
+    others.chunks(1_000).for_each(|some| drop(append(&journal, &admin, "main", &some.join("\n"))));
+    send("4", 1);
+    send("5", 3);
+    rig.clock.advance(31_000_000_000);
+    let gaps = || journal.status().ledgers.into_iter().find(|l| l.info.name == "main").unwrap().gaps;
+    eventually("the gap is settled", || gaps().first().is_some_and(|g| g.epoch == "e" && g.recorded));
+    assert_eq!(bodies(&journal, &admin, "main", "source.gap").len(), 1);
+    journal.close().unwrap();
+}
+
+#[test]
 fn a_falsified_snapshot_grants_nothing() {
     let rig = Rig::new();
     let (journal, admin) = rig.fresh();
