@@ -22,5 +22,7 @@ pub const DEDUP_BUILD_ENTRIES: u64 = 1 << 20;
 pub const DEDUP_FAN: usize = 8;
 /// Records of a merge between two looks at whether a segment waits for the sealer: about a tenth of a second.
 pub const DEDUP_MERGE_STEP: usize = 1 << 19;
+/// Records of the largest run whose filter has sixteen bits a record: 32 MiB.
+pub const DEDUP_DENSE_RECORDS: u64 = 16 << 20;
 /// Records of the largest run that has a filter: all filters of a ledger together stay below about 240 MiB.
 pub const DEDUP_BLOOM_RECORDS: u64 = 64 << 20;

@@ -83,7 +83,7 @@ fn every_identity_is_found_and_no_other() {
     // Every question that is not answered from memory reads at least one block.
     let passed = bench.count.load(Ordering::Relaxed);
     assert!(passed < 2_500, "{passed} blocks were read for 50,000 that are not there");
-    assert!(index.figures().1 <= 10_000 * 10 / 8 + 4 * 8);
+    assert!(index.figures().1 <= 10_000 * 16 / 8 + 4 * 64);
 }
 
 #[test]
