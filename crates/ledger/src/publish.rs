@@ -55,16 +55,13 @@ impl Publisher {
                 self.enter(&segment)?;
             }
             let path = segment.file.path.display();
-            if self.at.1 < segment.end_offset {
-                segment.file.file.drop_cache();
-            }
             while self.at.1 < segment.end_offset {
                 let step = self
                     .walk
                     .step(
                         &self.checks,
                         &self.shared.config,
-                        &*segment.file.file,
+                        &segment.file.file,
                         self.at.1,
                         segment.end_offset,
                         &mut self.taken,

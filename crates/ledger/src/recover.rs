@@ -241,7 +241,7 @@ impl State {
         let bytes = file.file.len().map_err(io("stat"))?;
         let file = Arc::new(file);
         self.tail.push_segment(Arc::clone(&file), header.size, SEGMENT_HEADER_BYTES as u64);
-        let (end, begun_at, stop) = self.blocks(setup, &*file.file, bytes).map_err(io("read"))?;
+        let (end, begun_at, stop) = self.blocks(setup, &file.file, bytes).map_err(io("read"))?;
         self.last = Some(Last { file, end, bytes, start: header.size, begun_at, stop });
         Ok(())
     }
@@ -273,7 +273,7 @@ impl State {
     fn blocks(
         &mut self,
         setup: &Setup,
-        file: &dyn DiskFile,
+        file: &Arc<dyn DiskFile>,
         bytes: u64,
     ) -> std::io::Result<(u64, Option<u64>, Option<Stop>)> {
         let mut taken = Taken::default();

@@ -160,7 +160,7 @@ impl Sealer {
             Some(cursor) => cursor,
             None => self.first_cursor(&sealed)?,
         };
-        let mut taken = Taken::default();
+        let mut taken = Taken::from_device();
         let mut behind = None;
         while cursor.skim.size < target {
             if self.stop.load(Ordering::Acquire) {
@@ -220,7 +220,7 @@ impl Sealer {
                 enter(cursor, &segment)?;
             }
             let path = segment.file.path.display();
-            let file = &*segment.file.file;
+            let file = &segment.file.file;
             let (offset, end) = (cursor.offset, segment.end_offset);
             let config = &self.setup.config;
             let step = match &mut cursor.walk {

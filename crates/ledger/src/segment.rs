@@ -4,13 +4,14 @@
 //! It decides nothing about what a failing block means: recovery and publisher do.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tlog::Hash;
 
 use crate::config::{Config, Stage};
-use crate::durable::{Disk, DiskFile};
+use crate::durable::{Disk, DiskFile, Pages};
 use crate::error::OpenError;
 use crate::frame::{
     BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest, ROW_BYTES, Row, SEGMENT_HEADER_BYTES, SegmentHeader,
@@ -18,6 +19,9 @@ use crate::frame::{
 };
 use crate::second::{self, SecondTree};
 use crate::types::{BodyDigest, Kind, Tags};
+
+/// Bytes that a walk reads at least: a hundred small blocks. A large block's head costs that much more.
+const AHEAD_BYTES: usize = 128 << 10;
 
 /// An open segment.
 pub(crate) struct SegmentFile {
@@ -88,14 +92,63 @@ pub(crate) struct Taken {
     pub(crate) hashes: Vec<Hash>,
     /// Where in the file the payload begins.
     pub(crate) payload_at: u64,
-    /// Table, payload and commit record as read; kept for its memory.
-    bytes: Vec<u8>,
+    /// Read from the device, past the cache.
+    device: bool,
+    span: Span,
+    /// Table, payload and commit record as read: where in the span.
+    block: Range<usize>,
+}
+
+/// Bytes of one file, read ahead so that small blocks do not cost a read each.
+#[derive(Default)]
+struct Span {
+    /// Compared only: it keeps no file open.
+    file: Option<Weak<dyn DiskFile>>,
+    offset: u64,
+    pages: Pages,
+}
+
+impl Span {
+    /// Where in the pages the bytes `offset..offset + len` of a file are, which is `end` bytes long; `ahead` bytes are
+    /// read at least, if there are so many.
+    fn hold(
+        &mut self,
+        file: &Arc<dyn DiskFile>,
+        device: bool,
+        (offset, len, end): (u64, usize, u64),
+    ) -> io::Result<Range<usize>> {
+        let same = self.file.as_ref().is_some_and(|held| Weak::ptr_eq(held, &Arc::downgrade(file)));
+        let at = offset.checked_sub(self.offset).and_then(|at| usize::try_from(at).ok()).filter(|_| same);
+        if let Some(at) = at.filter(|at| at.saturating_add(len) <= self.pages.bytes().len()) {
+            return Ok(at..at + len);
+        }
+        let ahead = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX).min(AHEAD_BYTES);
+        let len_ahead = len.max(ahead);
+        // Nothing is held unless the read succeeds.
+        self.file = None;
+        if device {
+            file.read_device(&mut self.pages, offset, len_ahead)?;
+        } else {
+            file.read_exact_at(self.pages.room(len_ahead), offset)?;
+        }
+        (self.file, self.offset) = (Some(Arc::downgrade(file)), offset);
+        Ok(0..len)
+    }
 }
 
 impl Taken {
+    /// For blocks that are read from the device.
+    pub(crate) fn from_device() -> Taken {
+        Taken { device: true, ..Taken::default() }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.span.pages.bytes().get(self.block.clone()).unwrap_or_default()
+    }
+
     /// Index, leaf, body and tags of each entry, as read from the disk.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, &[u8], Option<&[u8]>, Tags)> {
-        let mut rest = self.bytes.get(self.rows.len() * ROW_BYTES..).unwrap_or_default();
+        let mut rest = self.bytes().get(self.rows.len() * ROW_BYTES..).unwrap_or_default();
         let mut cut = move |bytes: u32| {
             // The step has checked that the rows add up to the payload.
             let (part, after) = rest.split_at_checked(bytes as usize).unwrap_or_default();
@@ -127,7 +180,7 @@ impl Walk {
         &mut self,
         checks: &Checks,
         config: &Config,
-        file: &dyn DiskFile,
+        file: &Arc<dyn DiskFile>,
         offset: u64,
         end: u64,
         taken: &mut Taken,
@@ -149,7 +202,8 @@ impl Walk {
         let commit = Reached { size: first, chain: self.chain, received_at: self.received_at }
             .frame(config, head, header, taken)
             .map_err(|what| (first, what))?;
-        let payload = taken.bytes.get(taken.rows.len() * ROW_BYTES..).unwrap_or_default();
+        let block = taken.span.pages.bytes().get(taken.block.clone()).unwrap_or_default();
+        let payload = block.get(taken.rows.len() * ROW_BYTES..).unwrap_or_default();
         check_payload(checks, first, &taken.rows, payload, &mut taken.hashes)?;
         let mut tree = self.tree.clone();
         for hash in &taken.hashes {
@@ -184,7 +238,7 @@ impl Skim {
     pub(crate) fn step(
         &mut self,
         config: &Config,
-        file: &dyn DiskFile,
+        file: &Arc<dyn DiskFile>,
         offset: u64,
         end: u64,
         taken: &mut Taken,
@@ -203,7 +257,7 @@ impl Skim {
 
 /// Reads the block at `offset` and lets `take` judge it.
 fn step(
-    file: &dyn DiskFile,
+    file: &Arc<dyn DiskFile>,
     offset: u64,
     end: u64,
     index: u64,
@@ -219,7 +273,8 @@ fn step(
     if room < BLOCK_HEADER_BYTES as u64 {
         return fails("the file ends within a block's header");
     }
-    file.read_exact_at(&mut head, offset)?;
+    let held = taken.span.hold(file, taken.device, (offset, BLOCK_HEADER_BYTES, end))?;
+    head.copy_from_slice(taken.span.pages.bytes().get(held).unwrap_or(&[0; BLOCK_HEADER_BYTES]));
     let header = match BlockHeader::decode(&head) {
         Ok(header) => header,
         Err(what) => return fails(what),
@@ -228,8 +283,7 @@ fn step(
         return fails("the file ends within a block");
     }
     let Ok(rest) = usize::try_from(header.rest_bytes()) else { return fails("a block too large to read") };
-    taken.bytes.resize(rest, 0);
-    file.read_exact_at(&mut taken.bytes, offset + BLOCK_HEADER_BYTES as u64)?;
+    taken.block = taken.span.hold(file, taken.device, (offset + BLOCK_HEADER_BYTES as u64, rest, end))?;
     match take(&head, &header, taken) {
         Ok(()) => {
             let table = u64::from(header.count) * ROW_BYTES as u64;
@@ -267,8 +321,9 @@ impl Reached {
         if header.chain != self.chain {
             return no("the block does not follow the one before");
         }
-        let split = taken.bytes.len().saturating_sub(COMMIT_BYTES);
-        let (before, commit) = taken.bytes.split_at_mut(split);
+        let block = taken.span.pages.bytes_mut().get_mut(taken.block.clone()).unwrap_or_default();
+        let split = block.len().saturating_sub(COMMIT_BYTES);
+        let (before, commit) = block.split_at_mut(split);
         let Some(Ok(commit)) = commit.first_chunk().map(Commit::decode) else {
             return no("the block has no commit record");
         };

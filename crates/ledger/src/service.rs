@@ -437,7 +437,7 @@ fn recover_ledger(
     let checks = Checks { kind: about.kind, body_digest: Arc::clone(&doors.body_digest) };
     let shared = Arc::new(Shared::new(about, config, doors, writer.store(), last));
     let at = writer.at();
-    let taken = Taken::default();
+    let taken = Taken::from_device();
     let publisher = Publisher { shared: Arc::clone(&shared), checks, walk, at, log, taken, room_at: None };
     Ok((shared, writer, publisher, report))
 }

@@ -3,9 +3,11 @@
 //! Does not know segments, blocks or trees; does not retry and hides no error.
 
 mod os;
+mod pages;
 
 pub use os::OsDisk;
 pub(crate) use os::yield_to_others;
+pub use pages::Pages;
 
 use std::io;
 use std::path::Path;
@@ -59,4 +61,10 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Asks the kernel to forget clean cached pages, so that the next read comes from the device. Best effort.
     fn drop_cache(&self);
+    /// Reads exactly `len` bytes at `offset` as they lie on the device; errors as `read_exact_at`. For bytes that were
+    /// synced.
+    fn read_device(&self, pages: &mut Pages, offset: u64, len: usize) -> io::Result<()> {
+        self.drop_cache();
+        self.read_exact_at(pages.room(len), offset)
+    }
 }

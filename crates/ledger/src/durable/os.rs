@@ -4,14 +4,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{Advice, IFlags};
+use rustix::fs::{Advice, IFlags, OFlags};
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, Pages};
 
 /// Slices that one `pwritev` takes (IOV_MAX).
 const SLICES_MAX: usize = 1024;
@@ -25,19 +25,39 @@ pub struct OsDisk;
 
 /// An open file of the real disk. The descriptor stays open while the file may be dirty: a reopened file can lose
 /// the error of a failed write-back.
-struct OsFile(File);
+struct OsFile {
+    file: File,
+    /// The same file past the cache, from the first such read on; `None` where the system has no such thing.
+    direct: OnceLock<Option<File>>,
+}
+
+impl OsFile {
+    fn open(options: &OpenOptions, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile { file: options.open(path)?, direct: OnceLock::new() }))
+    }
+
+    /// By its descriptor, because it may have got another name since it was opened.
+    fn direct(&self) -> Option<&File> {
+        let open = || {
+            let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            OpenOptions::new().read(true).custom_flags(flags).open(path).ok()
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+}
 
 impl Disk for OsDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OsFile(File::open(path)?)))
+        OsFile::open(OpenOptions::new().read(true), path)
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        OsFile::open(OpenOptions::new().read(true).write(true), path)
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(path)?)))
+        OsFile::open(OpenOptions::new().read(true).write(true).create_new(true).mode(0o640), path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -93,11 +113,11 @@ impl Disk for OsDisk {
 
 impl DiskFile for OsFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buf, offset)
+        self.file.read_exact_at(buf, offset)
     }
 
     fn write_all_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<()> {
@@ -106,7 +126,7 @@ impl DiskFile for OsFile {
         let mut at = offset;
         while !rest.is_empty() {
             let some = rest.get(..rest.len().min(SLICES_MAX)).unwrap_or(rest);
-            match rustix::io::pwritev(&self.0, some, at) {
+            match rustix::io::pwritev(&self.file, some, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     at += n as u64;
@@ -120,13 +140,41 @@ impl DiskFile for OsFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        Ok(rustix::fs::fdatasync(&self.0)?)
+        Ok(rustix::fs::fdatasync(&self.file)?)
     }
 
     fn drop_cache(&self) {
         // Advice only: where the kernel keeps the pages, the next read is served from memory.
-        let _ = rustix::fs::fadvise(self.0.as_fd(), 0, None, Advice::DontNeed);
+        let _ = rustix::fs::fadvise(self.file.as_fd(), 0, None, Advice::DontNeed);
     }
+
+    fn read_device(&self, pages: &mut Pages, offset: u64, len: usize) -> io::Result<()> {
+        if let Some(direct) = self.direct() {
+            let (from, room) = pages.aligned_room(offset, len);
+            let needed = usize::try_from(offset - from).unwrap_or(0) + len;
+            match read_up_to(direct, room, from, needed) {
+                // Past the cache is not how this file system reads.
+                Err(e) if e.kind() == io::ErrorKind::InvalidInput => {}
+                other => return other,
+            }
+        }
+        self.drop_cache();
+        self.read_exact_at(pages.room(len), offset)
+    }
+}
+
+/// Reads whole pages until `needed` bytes are there; the file may end within the last one.
+fn read_up_to(file: &File, room: &mut [u8], from: u64, needed: usize) -> io::Result<()> {
+    let mut have = 0;
+    while have < needed {
+        match file.read_at(room.get_mut(have..).unwrap_or_default(), from + have as u64) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => have += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// Lets every other thread go first. Advice only.
@@ -165,6 +213,15 @@ mod tests {
         file.read_exact_at(&mut back, 4).unwrap();
         assert_eq!(back, parts.concat());
         assert_eq!(file.read_exact_at(&mut back, 5).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let mut pages = Pages::default();
+        for (offset, len) in [(4, 12_000), (0, 4), (4_095, 2), (12_003, 1), (8_000, 4_004)] {
+            file.read_device(&mut pages, offset, len).unwrap();
+            let whole = [&b"head"[..], &parts.concat()].concat();
+            let offset = usize::try_from(offset).unwrap();
+            assert_eq!(pages.bytes(), &whole[offset..offset + len]);
+        }
+        let short = file.read_device(&mut pages, 12_003, 2).unwrap_err();
+        assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
