@@ -1,7 +1,7 @@
 //! Messages of one request: finds where each begins and ends. It judges no message; `prepare` does.
 
 use crate::limits::{DEPTH_MAX, EVENTS_PER_REQUEST_MAX};
-use crate::text::string_length;
+use crate::text::{line_feed, string_length};
 use crate::{Format, Framing, Rejected, line_at};
 
 /// How a body is really framed: `Auto` is settled by its first bytes, lines are all that some formats have.
@@ -95,8 +95,18 @@ fn lines(body: &[u8]) -> Result<Vec<&[u8]>, Rejected> {
         return Ok(Vec::new());
     }
     // Blank lines of JSON bodies are no events, but nobody sends twice as many of them as of events.
-    let parts: Vec<&[u8]> = body.split(|b| *b == b'\n').take(2 * EVENTS_PER_REQUEST_MAX + 1).collect();
-    if parts.len() > 2 * EVENTS_PER_REQUEST_MAX { Err(too_many()) } else { Ok(parts) }
+    let (mut parts, mut rest) = (Vec::new(), body);
+    loop {
+        if parts.len() == 2 * EVENTS_PER_REQUEST_MAX {
+            return Err(too_many());
+        }
+        let Some((line, after)) = line_feed(rest).and_then(|at| rest.split_at_checked(at)) else {
+            parts.push(rest);
+            return Ok(parts);
+        };
+        parts.push(line);
+        rest = after.strip_prefix(b"\n").unwrap_or(after);
+    }
 }
 
 /// Bytes of the JSON value at the start, by brackets and strings alone.

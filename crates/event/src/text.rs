@@ -25,6 +25,20 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
     run + rest.iter().take_while(|b| **b != b'"' && **b != b'\\' && **b >= 0x20).count()
 }
 
+/// Where the first line feed is, eight bytes at a time.
+pub(crate) fn line_feed(bytes: &[u8]) -> Option<usize> {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (ONES * 0x0A);
+        // The lowest bit that is set marks the first zero byte; those above it may be wrong.
+        let hit = other.wrapping_sub(ONES) & !other & HIGHS;
+        if hit != 0 {
+            return Some(8 * n + (hit.trailing_zeros() / 8) as usize);
+        }
+    }
+    tail.iter().position(|b| *b == b'\n').map(|at| 8 * words.len() + at)
+}
+
 /// Bytes of the JSON string at the start, quotes included; everything when it does not end.
 pub(crate) fn string_length(bytes: &[u8]) -> usize {
     let mut at = 1;

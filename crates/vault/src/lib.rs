@@ -10,7 +10,9 @@ mod store;
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroize as _;
 
 pub use error::Error;
 pub use keys::LedgerKeys;
@@ -36,9 +38,9 @@ pub struct Vault {
 struct Inner {
     store: Store,
     random: Random,
-    dedup: hmac::Key,
-    views: hmac::Key,
-    actors: hmac::Key,
+    dedup: Keyed,
+    views: Keyed,
+    actors: Keyed,
 }
 
 impl Vault {
@@ -52,12 +54,12 @@ impl Vault {
         let names = store.names()?;
         let young = !names.iter().any(|n| n.ends_with(".ed25519") || n.ends_with(".mldsa44"));
         let mut created = false;
-        let mut load = |name: &str| -> Result<hmac::Key, Error> {
+        let mut load = |name: &str| -> Result<Keyed, Error> {
             if young && !names.iter().any(|n| n == name) {
                 store.publish(name, &fresh(&random))?;
                 created = true;
             }
-            Ok(hmac::Key::new(hmac::HMAC_SHA256, store.read(name)?.bytes()))
+            Ok(keyed(store.read(name)?.bytes()))
         };
         let (dedup, views, actors) = (load(DEDUP)?, load(VIEWS)?, load(ACTORS)?);
         let inner = Inner { store, random, dedup, views, actors };
@@ -98,11 +100,14 @@ impl Vault {
 
     /// Pseudonym of an actor: 32 hex digits. Equal actors have equal ones; nobody without the key can test a guess.
     pub fn actor_ref(&self, actor_type: &str, id: &str) -> String {
-        half(&mac(&self.inner.actors, &[actor_type.as_bytes(), &[0], id.as_bytes()]))
-            .iter()
-            .flat_map(|b| [b >> 4, b & 15])
-            .filter_map(|d| char::from_digit(u32::from(d), 16))
-            .collect()
+        let mac = mac(&self.inner.actors, &[actor_type.as_bytes(), &[0], id.as_bytes()]);
+        let mut text = String::with_capacity(32);
+        for byte in half(&mac) {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+            }
+        }
+        text
     }
 }
 
@@ -120,15 +125,24 @@ fn key_name(ulid: &str, suffix: &str) -> Result<String, Error> {
     Ok(format!("{ulid}.{suffix}"))
 }
 
-fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(key);
+/// HMAC whose key was taken in once: copying it costs no allocation and no hashing.
+type Keyed = Hmac<Sha256>;
+
+fn keyed(key: &[u8; 32]) -> Keyed {
+    // RFC 2104, section 2: a key shorter than a block is one block with zeros behind it.
+    let mut block = hmac::digest::Key::<Keyed>::default();
+    block.iter_mut().zip(key).for_each(|(slot, byte)| *slot = *byte);
+    let keyed = Keyed::new(&block);
+    block.zeroize();
+    keyed
+}
+
+fn mac(key: &Keyed, parts: &[&[u8]]) -> [u8; 32] {
+    let mut state = key.clone();
     for part in parts {
-        context.update(part);
+        state.update(part);
     }
-    let tag = context.sign();
-    let mut out = [0; 32];
-    out.copy_from_slice(tag.as_ref());
-    out
+    state.finalize().into_bytes().into()
 }
 
 fn half(mac: &[u8; 32]) -> [u8; 16] {

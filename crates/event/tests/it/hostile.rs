@@ -114,3 +114,19 @@ fn framing_and_splitting() {
     let list = split(Format::Native, Framing::Ndjson, body).unwrap();
     assert_eq!((event::offset_of(body, list[2]), event::line_of(body, list[2])), (6, 3));
 }
+
+#[test]
+fn lines_end_where_line_feeds_are() {
+    let mut state = 1_u64;
+    for round in 0..20_000_usize {
+        let body: Vec<u8> = (0..round % 41)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                b"\n\x0b\x8a\x09a\xff\x0a\x00"[(state >> 61) as usize]
+            })
+            .collect();
+        let whole = body.strip_suffix(b"\n").unwrap_or(&body);
+        let expected: Vec<&[u8]> = if whole.is_empty() { Vec::new() } else { whole.split(|b| *b == b'\n').collect() };
+        assert_eq!(event::split(event::Format::Text, event::Framing::Lines, &body).unwrap(), expected, "{body:?}");
+    }
+}
