@@ -127,6 +127,6 @@ fn lines_end_where_line_feeds_are() {
             .collect();
         let whole = body.strip_suffix(b"\n").unwrap_or(&body);
         let expected: Vec<&[u8]> = if whole.is_empty() { Vec::new() } else { whole.split(|b| *b == b'\n').collect() };
-        assert_eq!(event::split(event::Format::Text, event::Framing::Lines, &body).unwrap(), expected, "{body:?}");
+        assert_eq!(split(Format::Text, Framing::Lines, &body).unwrap(), expected, "{body:?}");
     }
 }

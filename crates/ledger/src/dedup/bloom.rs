@@ -1,7 +1,7 @@
 //! The filter in front of a run: whether an identity may be there. Reads and writes no file.
 //!
-//! All bits of an identity stand in one line of 64 bytes, so that a look-up waits for memory once. A false alarm costs a
-//! block of the file and its MAC, about as much as appending the entry: it must be rare.
+//! All bits of an identity stand in one line of 64 bytes, so that a look-up waits for memory once. A false alarm costs
+//! a block of the file and its MAC, about as much as appending the entry: it must be rare.
 
 use crate::limits::{DEDUP_BLOOM_RECORDS, DEDUP_DENSE_RECORDS};
 
