@@ -31,7 +31,9 @@ fn a_ledger_seals_while_it_runs_and_every_answer_stays_the_same() {
     assert!(!rig.wal(1).exists(), "a sealed segment is still there");
     ledger.close().unwrap();
     let (again, report) = rig.open().unwrap();
-    assert!(report.notes.is_empty(), "{report:?}");
+    // The close may have met the sealer within a set.
+    let expected = |note: &String| note.starts_with("an unfinished sealed set is removed");
+    assert!(report.notes.iter().all(expected), "{report:?}");
     assert_eq!((again.size(), again.status().sealed_size), (3_000, ledger.status().sealed_size));
     let root = again.checkpoint().root;
     for (entry, index) in again.entries(0..3_000).unwrap().iter().zip(0..) {
