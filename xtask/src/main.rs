@@ -15,6 +15,7 @@ fn main() -> Result<()> {
         Some("test") => test(args.next().as_deref()),
         Some("check") => check(),
         Some("faults") => faults(),
+        Some("loom") => loom(),
         Some("sim") => match (args.next().as_deref(), args.next()) {
             (Some("--seed"), Some(seed)) => durable_floor(&[CI_COUNTS, ("PROOFBOOK_SEED", &seed)]),
             _ => bail!("usage: cargo xtask sim --seed N"),
@@ -25,7 +26,9 @@ fn main() -> Result<()> {
             None => bail!("usage: cargo xtask fuzz smoke | TARGET"),
         },
         other => {
-            eprintln!("usage: cargo xtask test [ROOM] | check | faults | sim --seed N | fuzz smoke | fuzz TARGET");
+            eprintln!(
+                "usage: cargo xtask test [ROOM] | check | faults | loom | sim --seed N | fuzz smoke | fuzz TARGET"
+            );
             if let Some(other) = other {
                 bail!("unknown command {other}");
             }
@@ -48,9 +51,16 @@ const CI_COUNTS: (&str, &str) = ("PROOFBOOK_COUNTS", "ci");
 
 /// All fault loops at the counts of continuous integration: the durable floor, then the shipped binary.
 fn faults() -> Result<()> {
+    loom()?;
     durable_floor(&[CI_COUNTS])?;
     let loops = ["test", "-p", "proofbook", "--test", "e2e", "--", "kill::", "faults::", "--nocapture"];
     cargo_with(&loops, &[CI_COUNTS])
+}
+
+/// Every order of the steps of the commit pipeline's hand-over, in a build of its own.
+fn loom() -> Result<()> {
+    let env = [("RUSTFLAGS", "--cfg loom"), ("CARGO_TARGET_DIR", "target/loom")];
+    cargo_with(&["test", "-p", "ledger", "--lib", "loom_"], &env)
 }
 
 fn durable_floor(env: &[(&str, &str)]) -> Result<()> {

@@ -15,6 +15,7 @@ mod error;
 mod fake_disk;
 mod folder;
 mod frame;
+mod handover;
 pub mod limits;
 mod parallel;
 mod pin;

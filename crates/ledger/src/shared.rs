@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLockRe
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::handover::{Handover, Item, Refused, Share};
 use crate::limits;
 use crate::service::Doors;
 use crate::store::Store;
@@ -43,9 +44,14 @@ impl Pending {
             done(result);
         }
     }
+}
 
-    pub(crate) fn bytes(&self) -> u64 {
+impl Item for Pending {
+    fn bytes(&self) -> u64 {
         self.bytes
+    }
+    fn entries(&self) -> usize {
+        self.entries
     }
 }
 
@@ -55,13 +61,6 @@ impl Drop for Pending {
             done(Err(AppendError::Poisoned("the writer stopped before this batch was known to be durable".to_owned())));
         }
     }
-}
-
-#[derive(Default)]
-struct Queue {
-    items: VecDeque<Pending>,
-    bytes: u64,
-    closing: bool,
 }
 
 pub(crate) struct Shown {
@@ -74,8 +73,7 @@ pub(crate) struct Shared {
     pub(crate) about: About,
     pub(crate) config: Config,
     pub(crate) doors: Doors,
-    queue: Mutex<Queue>,
-    arrived: Condvar,
+    queue: Handover<Pending>,
     /// Entries, hashes and tags, sealed or not.
     pub(crate) store: Store,
     shown: Mutex<Shown>,
@@ -118,8 +116,7 @@ impl Shared {
             about,
             config,
             doors,
-            queue: Mutex::default(),
-            arrived: Condvar::new(),
+            queue: Handover::new(),
             store,
             shown: Mutex::new(Shown { signed: Arc::new(signed), at: 0, waiters: Vec::new() }),
             publish: Condvar::new(),
@@ -146,7 +143,7 @@ impl Shared {
     }
 
     pub(crate) fn queue_bytes(&self) -> u64 {
-        lock(&self.queue).bytes
+        self.queue.bytes()
     }
 
     pub(crate) fn poisoned(&self) -> Option<&String> {
@@ -157,37 +154,25 @@ impl Shared {
     pub(crate) fn poison(&self, reason: String) {
         let _ = self.poison.set(reason);
         let why = || AppendError::Poisoned(self.poison.get().cloned().unwrap_or_default());
-        let items = std::mem::take(&mut lock(&self.queue).items);
-        items.into_iter().for_each(|p| p.answer(Err(why())));
+        self.queue.poison().into_iter().for_each(|p| p.answer(Err(why())));
         let waiters = std::mem::take(&mut self.shown().waiters);
         waiters.into_iter().for_each(|(_, done)| done(Err(why())));
-        self.arrived.notify_all();
         self.publish.notify_all();
         self.seal.notify_all();
     }
 
     pub(crate) fn push(&self, pending: Pending) {
-        let refusal = self.refusal();
-        let mut queue = lock(&self.queue);
-        let refusal = refusal.or_else(|| {
-            if queue.closing {
-                return Some(AppendError::Closing);
-            }
-            // Looked at under the queue's lock: `poison` drains under it, so nothing slips in behind.
-            if let Some(reason) = self.poison.get() {
-                return Some(AppendError::Poisoned(reason.clone()));
-            }
-            let full = queue.bytes > 0 && queue.bytes + pending.bytes() > self.config.queue_bytes_max;
-            full.then_some(AppendError::Busy("the queue is full"))
-        });
-        if let Some(refusal) = refusal {
-            drop(queue);
+        if let Some(refusal) = self.refusal() {
             return pending.answer(Err(refusal));
         }
-        queue.bytes += pending.bytes();
-        queue.items.push_back(pending);
-        drop(queue);
-        self.arrived.notify_one();
+        if let Err((pending, refused)) = self.queue.push(pending, self.config.queue_bytes_max) {
+            pending.answer(Err(match refused {
+                Refused::Closing => AppendError::Closing,
+                // The reason is set before the queue is.
+                Refused::Poisoned => AppendError::Poisoned(self.poison.get().cloned().unwrap_or_default()),
+                Refused::Full => AppendError::Busy("the queue is full"),
+            }));
+        }
     }
 
     /// Why nothing is taken at present, as far as it shows without the queue's lock.
@@ -201,26 +186,8 @@ impl Shared {
 
     /// What goes into the next block; empty after `wait`, `None` once closing and drained or poisoned.
     pub(crate) fn take(&self, wait: Duration) -> Option<Vec<Pending>> {
-        let mut queue = lock(&self.queue);
-        if queue.items.is_empty() && !queue.closing && self.poison.get().is_none() {
-            queue = self.arrived.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if self.poison.get().is_some() || (queue.closing && queue.items.is_empty()) {
-            return None;
-        }
-        let (mut bytes, mut entries, mut group) = (0, 0, Vec::new());
-        while let Some(next) = queue.items.front() {
-            let more = bytes + next.bytes() <= self.config.block_bytes_target
-                && entries + next.entries <= limits::BLOCK_ENTRIES_MAX as usize;
-            if !group.is_empty() && !more {
-                break;
-            }
-            bytes += next.bytes();
-            entries += next.entries;
-            group.extend(queue.items.pop_front());
-        }
-        queue.bytes = queue.bytes.saturating_sub(bytes);
-        Some(group)
+        let entries = limits::BLOCK_ENTRIES_MAX as usize;
+        self.queue.take(Share { bytes: self.config.block_bytes_target, entries }, wait)
     }
 
     pub(crate) fn count_block(&self, wrote: Wrote) {
@@ -234,8 +201,7 @@ impl Shared {
     }
 
     pub(crate) fn close_queue(&self) {
-        lock(&self.queue).closing = true;
-        self.arrived.notify_all();
+        self.queue.close();
     }
 
     pub(crate) fn wake_publisher(&self) {
