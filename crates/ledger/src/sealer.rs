@@ -172,6 +172,10 @@ impl Sealer {
             for (index, leaf, body, tags) in taken.entries() {
                 let at = index.checked_sub(sealed.end()).and_then(|at| usize::try_from(at).ok());
                 if let Some(hash) = at.and_then(|at| hashes.get(at)) {
+                    if index.is_multiple_of(sealed::BUNDLE) {
+                        let bytes = self.store.tail().bodies_bytes(index..index + sealed::BUNDLE);
+                        set.expect_bodies(bytes.unwrap_or(0)).map_err(|e| failed(&e))?;
+                    }
                     set.push_hashed(leaf, *hash, body, tags, received_at).map_err(|e| failed(&e))?;
                 }
             }

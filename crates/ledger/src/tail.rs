@@ -270,6 +270,12 @@ impl Tail {
         Some(pieces)
     }
 
+    /// Bytes of the bodies of a range as a bundle holds them, four of length before each.
+    pub(crate) fn bodies_bytes(&self, range: Range<u64>) -> Option<u64> {
+        let lengths = self.pieces(range)?.into_iter().flat_map(|piece| piece.lengths);
+        Some(lengths.map(|(_, body)| 4 + u64::from(body.unwrap_or(0))).sum())
+    }
+
     /// How much of a range fits in about `bytes_max` bytes, at least one entry.
     pub(crate) fn fitting(&self, range: Range<u64>, bytes_max: u64) -> u64 {
         let mut bytes = 0;

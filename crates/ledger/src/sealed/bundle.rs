@@ -1,11 +1,14 @@
 //! What a judge finds in one bundle: decoded, hashed, compared with what other files hold of it. Calls no file damaged:
 //! that depends on which of them is suspect.
 
+use std::io;
 use std::ops::Range;
 
+use aws_lc_rs::digest;
 use tlog::Hash;
 
 use super::codec::{Inflater, Unzstd};
+use super::stream::{BodyStream, StreamError};
 use super::{BUNDLE_LEN, TAGS_BYTES};
 use crate::second;
 use crate::types::BodyDigest;
@@ -25,7 +28,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new() -> std::io::Result<Scratch> {
+    pub(super) fn new() -> io::Result<Scratch> {
         Ok(Scratch {
             inflater: Inflater::default(),
             unzstd: Unzstd::new()?,
@@ -117,6 +120,37 @@ pub(super) fn bodies(scratch: &mut Scratch, leaves_known: bool, body_digest: &Bo
         }
     }
     BodyFacts::Decoded(faults)
+}
+
+/// As [`bodies`], for a frame of many bytes, which is read from the file piece by piece.
+pub(super) fn large_bodies(
+    scratch: &Scratch,
+    mut stream: BodyStream<'_>,
+    leaves_known: bool,
+    body_digest: &BodyDigest,
+) -> io::Result<BodyFacts> {
+    let mut faults = Vec::new();
+    for k in 0..BUNDLE_LEN {
+        let mut found = digest::Context::new(&digest::SHA256);
+        let present = match stream.next(|piece| found.update(piece)) {
+            Ok(present) => present,
+            Err(StreamError::Torn(why)) => return Ok(BodyFacts::Undecodable(why)),
+            Err(StreamError::Io(error)) => return Err(error),
+        };
+        let leaf = scratch.places.get(k).and_then(|place| scratch.leaves.get(place.clone())).unwrap_or_default();
+        match (body_digest(leaf), present) {
+            _ if !leaves_known => {}
+            (Some(digest), true) if found.finish().as_ref() == digest => {}
+            (None, false) => {}
+            (Some(_), false) => faults.push((k, BodyFault::Missing)),
+            _ => faults.push((k, BodyFault::Altered)),
+        }
+    }
+    match stream.finish() {
+        Ok(()) => Ok(BodyFacts::Decoded(faults)),
+        Err(StreamError::Torn(why)) => Ok(BodyFacts::Undecodable(why)),
+        Err(StreamError::Io(error)) => Err(error),
+    }
 }
 
 /// Whether a bundle of tags has the digest that is stored for it.

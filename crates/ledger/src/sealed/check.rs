@@ -10,6 +10,7 @@ use tlog::Hash;
 
 use super::bundle::{self, BodyFacts, BodyFault, LeafFacts, Scratch};
 use super::parts::{self, Digests, Offsets, Opened, PartFile, PartKind};
+use super::stream::{self, BodyStream};
 use super::{BUNDLE, BUNDLE_LEN, HEADER_BYTES, Manifest, TAGS_BYTES, TRAILER_BYTES, codec};
 use crate::durable::{Disk, DiskFile};
 use crate::error::OpenError;
@@ -179,9 +180,16 @@ impl SetJudge<'_> {
         }
         let known = matches!(facts.leaves, Some(LeafFacts::Decoded { .. }));
         if let (Some(part), Some(range)) = (files.get(PartKind::Bodies), window.bodies(k)) {
-            facts.bodies = Some(match stored(part, &range, codec::BODIES_BYTES_MAX, scratch)? {
-                Some(why) => BodyFacts::Undecodable(why),
-                None => bundle::bodies(scratch, known, self.body_digest),
+            let large = stream::content_bytes(&*part.file, &range)?.filter(|bytes| *bytes > stream::LARGE_BYTES);
+            facts.bodies = Some(match large {
+                Some(bytes) => {
+                    let stream = BodyStream::new(&*part.file, range, bytes)?;
+                    bundle::large_bodies(scratch, stream, known, self.body_digest)?
+                }
+                None => match stored(part, &range, codec::BODIES_BYTES_MAX, scratch)? {
+                    Some(why) => BodyFacts::Undecodable(why),
+                    None => bundle::bodies(scratch, known, self.body_digest),
+                },
             });
         }
         if let Some(part) = files.get(PartKind::Tags) {

@@ -10,7 +10,7 @@ use crate::limits::{BODY_BYTES_MAX, LEAF_BYTES_MAX};
 /// The ten bytes that each gzip member begins with: no name, no time, unknown system.
 pub(crate) const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// RFC 8878 3.1.1: the magic number of a frame.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// What a bundle of leaves can be at most.
 pub(crate) const LEAVES_BYTES_MAX: usize = BUNDLE_LEN * (2 + LEAF_BYTES_MAX as usize);
 /// What a bundle of bodies can be at most.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::parts::PartKind;
+use super::stream::{self, BodyStream, LARGE_BYTES};
 use super::{BUNDLE, HEADER_BYTES, TRAILER_BYTES, file_name};
 use crate::durable::{Disk, DiskFile};
 use crate::error::{Corrupt, ReadError};
@@ -92,10 +93,24 @@ impl OpenFile {
 
     /// Bytes of a bundle, by its number in the log.
     pub(super) fn bundle(&self, bundle: u64) -> Result<Vec<u8>, ReadError> {
+        self.read(self.place(bundle)?)
+    }
+
+    fn place(&self, bundle: u64) -> Result<Range<u64>, ReadError> {
         let at = usize::try_from(bundle - self.first / BUNDLE).unwrap_or(usize::MAX);
         match (self.offsets.get(at), self.offsets.get(at.saturating_add(1))) {
-            (Some(from), Some(to)) => self.read(*from..*to),
+            (Some(from), Some(to)) => Ok(*from..*to),
             _ => Err(ReadError::Refused("a bundle beyond its set")),
+        }
+    }
+
+    /// The bodies of a bundle one by one, if they are too many bytes to be held at once.
+    pub(super) fn large_bundle(&self, bundle: u64) -> Result<Option<BodyStream<'_>>, ReadError> {
+        let place = self.place(bundle)?;
+        let failed = |error| ReadError::io("read", &self.path)(error);
+        match stream::content_bytes(&*self.file, &place).map_err(failed)? {
+            Some(bytes) if bytes > LARGE_BYTES => BodyStream::new(&*self.file, place, bytes).map(Some).map_err(failed),
+            _ => Ok(None),
         }
     }
 

@@ -10,6 +10,7 @@ mod files;
 mod manifest;
 mod parts;
 mod read;
+mod stream;
 mod write;
 
 pub(crate) use check::{Believed, SetJudge, Told};

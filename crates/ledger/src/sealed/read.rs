@@ -10,8 +10,9 @@ use tlog::{Frontier, Hash};
 use super::check::read;
 use super::files::{OpenFile, OpenFiles};
 use super::parts::PartKind;
+use super::stream::StreamError;
 use super::write::sha256;
-use super::{BUNDLE, HEADER_BYTES, HEADER_LEN, Manifest, TAGS_BYTES, TAGS_LEN, codec, file_name};
+use super::{BUNDLE, BUNDLE_LEN, HEADER_BYTES, HEADER_LEN, Manifest, TAGS_BYTES, TAGS_LEN, codec, file_name};
 use crate::durable::Disk;
 use crate::error::{Corrupt, OpenError, ReadError};
 use crate::types::{BodyDigest, Entry, Kind, Tags};
@@ -196,26 +197,75 @@ impl SealedSets {
         let (mut entries, mut bytes, mut at) = (Vec::new(), 0, range.start);
         while at < range.end && (entries.is_empty() || bytes < bytes_max) {
             let bundle = at / BUNDLE;
-            let (_, leaves) = self.checked_bundle(bundle)?;
-            let bodies = self.checked_bodies(bundle, &leaves, body_digest)?;
             let file = self.file(PartKind::Leaves, at)?;
-            let torn = |what| file.damage(bundle, at, what);
-            let leaves = codec::leaves_of(&leaves).map_err(torn)?;
-            let bodies = bodies.as_deref().map(codec::bodies_of).transpose().map_err(torn)?;
+            let (_, leaves) = self.checked_bundle(bundle)?;
+            let leaves = codec::leaves_of(&leaves).map_err(|what| file.damage(bundle, at, what))?;
+            let place = |index: u64| usize::try_from(index - bundle * BUNDLE).unwrap_or(BUNDLE_LEN);
+            let wanted = place(at)..place(range.end.min((bundle + 1) * BUNDLE));
+            let bodies = self.some_bodies(bundle, &leaves, wanted.clone(), bytes_max, Some(body_digest))?;
             let tags = self.bundle_tags(bundle)?;
-            let from = usize::try_from(at % BUNDLE).unwrap_or(0);
-            for (k, leaf) in leaves.iter().enumerate().skip(from) {
-                if at == range.end || (!entries.is_empty() && bytes >= bytes_max) {
+            for (k, body) in wanted.zip(bodies) {
+                if !entries.is_empty() && bytes >= bytes_max {
                     break;
                 }
-                let body = bodies.as_ref().and_then(|bodies| bodies.get(k).copied().flatten()).map(<[u8]>::to_vec);
+                let leaf = leaves.get(k).map(|leaf| leaf.to_vec()).unwrap_or_default();
                 bytes += (leaf.len() + body.as_ref().map_or(0, Vec::len)) as u64;
-                let tags = tags.get(k).copied().unwrap_or_default();
-                entries.push(Entry { index: at, leaf: leaf.to_vec(), body, tags });
+                entries.push(Entry { index: at, leaf, body, tags: tags.get(k).copied().unwrap_or_default() });
                 at += 1;
             }
         }
         Ok(entries)
+    }
+
+    /// Bodies of some entries of a bundle, checked against the digests that their leaves name. A bundle of many bytes
+    /// is read only as far as needed, and gives no more than about `bytes_max` bytes (one body at least).
+    fn some_bodies(
+        &self,
+        bundle: u64,
+        leaves: &[&[u8]],
+        wanted: Range<usize>,
+        bytes_max: u64,
+        body_digest: Option<&BodyDigest>,
+    ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        let first = bundle.saturating_mul(BUNDLE);
+        let Some(file) = self.audit_file(PartKind::Bodies, first)? else { return Ok(vec![None; wanted.len()]) };
+        let check = |k: usize, body: &Option<Vec<u8>>| {
+            let (Some(body), Some(digest_of)) = (body, body_digest) else { return Ok(()) };
+            let named = leaves.get(k).and_then(|leaf| digest_of(leaf));
+            let what = "not the body that the leaf names";
+            if named == Some(sha256(&[body])) { Ok(()) } else { Err(file.damage(bundle, first + k as u64, what)) }
+        };
+        let mut bodies = Vec::with_capacity(wanted.len());
+        if let Some(mut stream) = file.large_bundle(bundle)? {
+            let failed = |error| match error {
+                StreamError::Io(error) => ReadError::io("read", &file.path)(error),
+                StreamError::Torn(what) => file.damage(bundle, first, what).into(),
+            };
+            let mut bytes = 0;
+            for k in 0..wanted.end {
+                if bytes >= bytes_max && !bodies.is_empty() {
+                    break;
+                }
+                let mut body = Vec::new();
+                let mut keep = |piece: &[u8]| body.extend_from_slice(piece);
+                let present = if k < wanted.start { stream.next(|_| {}) } else { stream.next(&mut keep) };
+                let body = present.map_err(failed)?.then_some(body);
+                if k >= wanted.start {
+                    check(k, &body)?;
+                    bytes += body.as_ref().map_or(0, Vec::len) as u64;
+                    bodies.push(body);
+                }
+            }
+            return Ok(bodies);
+        }
+        let bytes = self.bodies(bundle)?.unwrap_or_default();
+        let all = codec::bodies_of(&bytes).map_err(|what| file.damage(bundle, first, what))?;
+        for k in wanted {
+            let body = all.get(k).copied().flatten().map(<[u8]>::to_vec);
+            check(k, &body)?;
+            bodies.push(body);
+        }
+        Ok(bodies)
     }
 
     /// A bundle of leaves as stored and inflated, each leaf checked against the stored hashes.
@@ -302,10 +352,7 @@ impl SealedSets {
         if self.leaf_hashes(index..index + 1)?.first() != Some(&Hash(sha256(&[&[0], &leaf]))) {
             return Err(torn("not the leaf that was hashed").into());
         }
-        let body = match self.bodies(bundle)? {
-            Some(bodies) => codec::bodies_of(&bodies).map_err(torn)?.get(k).copied().flatten().map(<[u8]>::to_vec),
-            None => None,
-        };
+        let body = self.some_bodies(bundle, &[], k..k + 1, u64::MAX, None)?.pop().flatten();
         Ok(Entry { index, leaf, body, tags: self.tags(index)? })
     }
 

@@ -247,6 +247,77 @@ fn cut_removed_and_swapped_files_are_named() {
     assert_eq!((findings(&disk, &manifest), findings(&disk, &other)), (vec![], vec![]));
 }
 
+/// Bodies of one bundle that are more than is held at once: written and read piece by piece, as one ordinary frame.
+#[test]
+fn a_bundle_of_large_bodies_is_a_frame_like_any_other() {
+    const BODY: usize = 90_000;
+    let disk = empty();
+    let mut sets = open(&disk, Kind::Audit);
+    let large = |n: u64| (n % 5 != 0).then(|| format!("{n} {}", n * 7_919).repeat(BODY / 10).into_bytes());
+    let leaf = |n: u64| {
+        let mut leaf = large(n).map_or(b"no body, no digest, thirty-two!!".to_vec(), |b| sha256(&[&b]).to_vec());
+        leaf.extend_from_slice(&n.to_be_bytes());
+        leaf
+    };
+    let digest: BodyDigest = Arc::new(|leaf| leaf.first_chunk::<32>().filter(|d| !d.starts_with(b"no body")).copied());
+    let spec = SetSpec {
+        origin: "o/logs/x".to_owned(),
+        kind: Kind::Audit,
+        frontier: Frontier::new(),
+        previous: ABOUT,
+        gzip_level: 1,
+        zstd_level: 1,
+    };
+    let mut writer = SetWriter::begin(&door(&disk), &dir(), spec.clone()).unwrap();
+    for n in 0..512 {
+        if n == 256 {
+            // Only the second bundle is announced.
+            writer.expect_bodies((n..512).map(|n| 4 + large(n).map_or(0, |b| b.len() as u64)).sum()).unwrap();
+        }
+        let body = if n < 256 { large(n).map(|b| b[..20].to_vec()) } else { large(n) };
+        let leaf = if n < 256 { body.as_ref().map_or(leaf(n), |b| sha256(&[b]).to_vec()) } else { leaf(n) };
+        writer.push(&leaf, body.as_deref(), tags(n), 1).unwrap();
+    }
+    let manifest = writer.finish(&digest, None).unwrap();
+    sets.add(&manifest, false);
+    let bodies = sets.bodies(1).unwrap().unwrap();
+    assert!(bodies.len() as u64 > stream::LARGE_BYTES);
+    let all = codec::bodies_of(&bodies).unwrap();
+    for n in [256u64, 257, 300, 511] {
+        assert_eq!(all[usize::try_from(n).unwrap() - 256], large(n).as_deref());
+        assert_eq!(sets.entry(n).unwrap().body, large(n));
+    }
+    let some = sets.entries(250..512, 400_000, &digest).unwrap();
+    assert!((8..20).contains(&some.len()), "{} entries", some.len());
+    assert!(some.iter().zip(250..).all(|(entry, n)| entry.index == n && (n < 256 || entry.body == large(n))));
+    // Damage within the large frame: found and located, never served.
+    let path = dir().join(file_name(0, "bodies"));
+    let whole = disk.bytes(&path);
+    let judge = || check_set(&disk, &dir(), &manifest, &digest).unwrap().findings;
+    assert_eq!(judge(), []);
+    let end = whole.len() - 32 - 3 * 8;
+    for at in (24..end).step_by(end / 12).chain([end - 1]) {
+        let mut bad = whole.clone();
+        bad[at] ^= 0x20;
+        disk.put(&path, &bad);
+        let found = judge();
+        let located = |f: &crate::verdict::Finding| f.code == Code::BodyAltered && f.entries.is_some();
+        assert!(!found.is_empty() && found.iter().all(located), "byte {at}: {found:?}");
+        let fresh = open(&disk, Kind::Audit);
+        for n in [257, 333, 511] {
+            let entry = fresh.entries(n..n + 1, 1, &digest);
+            assert!(entry.is_err() || entry.unwrap()[0].body == large(n), "byte {at}: entry {n} is another one");
+        }
+    }
+    disk.put(&path, &whole);
+    // Announced and not kept: refused, no set.
+    let spec = SetSpec { frontier: sets.frontier().clone(), previous: sets.last_digest(), ..spec };
+    let mut writer = SetWriter::begin(&door(&disk), &dir(), spec).unwrap();
+    writer.expect_bodies(stream::LARGE_BYTES + 1).unwrap();
+    let result = (512..768).try_for_each(|n| writer.push(&leaf(n), Some(b"short"), tags(n), 1));
+    result.unwrap_err();
+}
+
 #[test]
 fn decoders_have_caps() {
     let bomb = codec::gzip(&vec![0; 17 << 20], 1).unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use tlog::{Frontier, Hash};
 
+use super::stream::{FrameWriter, LARGE_BYTES};
 use super::{BUNDLE, BUNDLE_LEN, check, codec, file_name};
 use crate::durable::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError};
@@ -45,6 +46,8 @@ pub struct SetWriter {
     zstd: codec::Zstd,
     leaf_bundle: Vec<u8>,
     body_bundle: Vec<u8>,
+    /// In the place of `body_bundle` while a large bundle is written.
+    large: Option<FrameWriter>,
     tag_bundle: Vec<u8>,
     tag_digests: Vec<u8>,
     received: Option<(u64, u64)>,
@@ -79,6 +82,7 @@ impl SetWriter {
             hashes: Vec::new(),
             leaf_bundle: Vec::new(),
             body_bundle: Vec::new(),
+            large: None,
             tag_bundle: Vec::new(),
             tag_digests: Vec::new(),
             received: None,
@@ -109,9 +113,14 @@ impl SetWriter {
         }
         self.spec.frontier.push(hash);
         self.hashes.push(hash);
-        if self.audit.is_some() {
-            if !tlog::push_body(&mut self.body_bundle, body) {
-                return Err(OpenError::Refused("a body is longer than a bundle can hold"));
+        if let Some((bodies, _)) = &mut self.audit {
+            match &mut self.large {
+                Some(frame) => {
+                    frame.push(body).map_err(OpenError::io("compress", &bodies.tmp))?;
+                    bodies.put(&frame.take())?;
+                }
+                None if tlog::push_body(&mut self.body_bundle, body) => {}
+                None => return Err(OpenError::Refused("a body is longer than a bundle can hold")),
             }
             self.tag_bundle.extend_from_slice(&tags.identity);
             self.tag_bundle.extend_from_slice(&tags.content);
@@ -125,15 +134,32 @@ impl SetWriter {
         Ok(())
     }
 
+    /// The bundle that begins with the next entry has so many bytes of bodies, their lengths included: where they are
+    /// many, they are written as they come.
+    pub(crate) fn expect_bodies(&mut self, bytes: u64) -> Result<(), OpenError> {
+        let begins = self.hashes.len().is_multiple_of(BUNDLE_LEN) && self.large.is_none();
+        if let Some((bodies, _)) = self.audit.as_mut().filter(|_| begins && bytes > LARGE_BYTES) {
+            let frame = FrameWriter::new(self.spec.zstd_level, bytes);
+            self.large = Some(frame.map_err(OpenError::io("compress", &bodies.tmp))?);
+            bodies.bundle(&[])?;
+        }
+        Ok(())
+    }
+
     fn end_bundle(&mut self) -> Result<(), OpenError> {
         let path = &self.leaves.tmp;
         let member = self.gzip.member(&self.leaf_bundle).map_err(OpenError::io("compress", path))?;
         self.leaves.bundle(member)?;
         self.leaf_bundle.clear();
         if let Some((bodies, tags)) = &mut self.audit {
-            let frame = self.zstd.frame(&self.body_bundle).map_err(OpenError::io("compress", &bodies.tmp))?;
-            bodies.bundle(frame)?;
-            self.body_bundle.clear();
+            match self.large.take() {
+                Some(frame) => bodies.put(&frame.finish().map_err(OpenError::io("compress", &bodies.tmp))?)?,
+                None => {
+                    let frame = self.zstd.frame(&self.body_bundle).map_err(OpenError::io("compress", &bodies.tmp))?;
+                    bodies.bundle(frame)?;
+                    self.body_bundle.clear();
+                }
+            }
             tags.put(&self.tag_bundle)?;
             self.tag_digests.extend_from_slice(&sha256(&[&self.tag_bundle]));
             self.tag_bundle.clear();

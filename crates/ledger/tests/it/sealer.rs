@@ -247,6 +247,28 @@ fn tiny_entries_are_bounded_by_their_number() {
     assert_eq!(writer.entries(0..writer.size()).unwrap().len(), 1_150);
 }
 
+/// A bundle of bodies that are together far above an ordinary one.
+#[test]
+fn large_bodies_are_sealed_and_read() {
+    let world = World::new();
+    let mut setup = world.setup();
+    setup.config.segment_bytes = 4 << 20;
+    let (mut writer, _) = ledger::recover(&setup, &[]).unwrap();
+    let mut sealer = writer.sealer();
+    for first in (0..375).step_by(25) {
+        writer.commit(vec![entries::batch(first, 25, 80_000, true)]).unwrap();
+    }
+    drain(&mut sealer, writer.size()).unwrap();
+    assert_eq!(whole(&world), BUNDLE);
+    check(&writer, 375);
+    world.disk.kill();
+    let (writer, _) = ledger::recover(&setup, &[]).unwrap();
+    check(&writer, 375);
+    let mut recheck = writer.recheck();
+    while recheck.step().unwrap() {}
+    assert_eq!(recheck.checked(), BUNDLE);
+}
+
 fn operations() -> u64 {
     let world = World::new();
     let before = world.disk.operations();
