@@ -37,7 +37,7 @@ pub struct Config {
     pub segment_entries: u64,
     /// A write-ahead segment with entries is closed at this age.
     pub segment_age_ms: u64,
-    /// Unsealed bytes beyond which appends are answered `Busy`.
+    /// Unsealed bytes beyond which appends are answered `Busy`, unless they are less than a whole bundle.
     pub backlog_bytes_max: u64,
     /// Unsealed entries beyond which appends are answered `Busy`: each takes about 130 bytes of memory.
     pub backlog_entries_max: u64,

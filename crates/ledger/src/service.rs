@@ -264,7 +264,7 @@ impl Ledger {
             published_size,
             published_at,
             sealed_size: shared.store.sealed().end(),
-            backlog_bytes: shared.backlog.load(Ordering::Relaxed),
+            backlog_bytes: shared.backlog.bytes(),
             queue_bytes: shared.queue_bytes(),
             immutable: sealing.immutable,
             poisoned: shared.poisoned().cloned(),

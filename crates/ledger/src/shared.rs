@@ -12,7 +12,7 @@ use crate::handover::{Handover, Item, Refused, Share};
 use crate::limits;
 use crate::service::Doors;
 use crate::store::Store;
-use crate::tail::Tail;
+use crate::tail::{Backlog, Tail};
 use crate::types::{About, AppendError, Committed, Done, Published, Signed, Verification, Watch};
 use crate::writer::{Checked, Wrote};
 
@@ -82,8 +82,8 @@ pub(crate) struct Shared {
     poison: OnceLock<String>,
     pub(crate) disk_low: AtomicBool,
     pub(crate) size: AtomicU64,
-    /// Bytes in unsealed segments; the tail keeps it.
-    pub(crate) backlog: Arc<AtomicU64>,
+    /// What waits for the sealer; the tail keeps it.
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) blocks: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) syncs: Mutex<VecDeque<u64>>,
@@ -180,8 +180,7 @@ impl Shared {
         if self.disk_low.load(Ordering::Relaxed) {
             return Some(AppendError::DiskLow);
         }
-        (self.backlog.load(Ordering::Relaxed) >= self.config.backlog_bytes_max)
-            .then_some(AppendError::Busy("the unsealed backlog is full"))
+        self.backlog.refusal(&self.config)
     }
 
     /// What goes into the next block; empty after `wait`, `None` once closing and drained or poisoned.

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tlog::Hash;
 
+use crate::config::Config;
 use crate::frame::Row;
 use crate::second::BUNDLE;
 use crate::segment::SegmentFile;
-use crate::types::{Kind, Tags};
+use crate::types::{AppendError, Kind, Tags};
 
 /// Marks a body that is absent, in the upper half of a leaf's length.
 const NO_BODY: u32 = 1 << 31;
@@ -67,8 +68,29 @@ pub(crate) struct Tail {
     blocks: VecDeque<Block>,
     segments: VecDeque<Segment>,
     by_identity: HashMap<[u8; 16], u64, BuildHasherDefault<TagHasher>>,
-    /// Bytes in unsealed segments, for those who do not hold the lock.
-    backlog: Arc<AtomicU64>,
+    backlog: Arc<Backlog>,
+}
+
+/// How much waits for the sealer, for those who do not hold the tail's lock.
+#[derive(Default)]
+pub(crate) struct Backlog {
+    bytes: AtomicU64,
+    entries: AtomicU64,
+}
+
+impl Backlog {
+    /// Bytes in unsealed segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing more may be appended. Less than a whole bundle cannot be sealed, so it is no reason: nothing would
+    /// ever end it.
+    pub(crate) fn refusal(&self, config: &Config) -> Option<AppendError> {
+        let entries = self.entries.load(Ordering::Relaxed);
+        let full = self.bytes() >= config.backlog_bytes_max || entries >= config.backlog_entries_max;
+        (full && entries >= BUNDLE as u64).then_some(AppendError::Busy("the unsealed backlog is full"))
+    }
 }
 
 impl Tail {
@@ -142,7 +164,8 @@ impl Tail {
     }
 
     fn count(&self) {
-        self.backlog.store(self.segments.iter().map(|s| s.end_offset).sum(), Ordering::Relaxed);
+        self.backlog.bytes.store(self.segments.iter().map(|s| s.end_offset).sum(), Ordering::Relaxed);
+        self.backlog.entries.store(self.hashes.len() as u64, Ordering::Relaxed);
     }
 
     /// Forgets entries below `below` (whole bundles) and the closed segments that end there.
@@ -181,13 +204,8 @@ impl Tail {
         self.base + self.hashes.len() as u64
     }
 
-    /// Bytes in unsealed segments.
-    pub(crate) fn backlog_bytes(&self) -> u64 {
-        self.backlog.load(Ordering::Relaxed)
-    }
-
-    /// The same figure, kept up to date.
-    pub(crate) fn backlog(&self) -> Arc<AtomicU64> {
+    /// How much waits for the sealer, kept up to date.
+    pub(crate) fn backlog(&self) -> Arc<Backlog> {
         Arc::clone(&self.backlog)
     }
 

@@ -237,7 +237,7 @@ impl Writer {
 
     /// Bytes in unsealed segments.
     pub fn backlog_bytes(&self) -> u64 {
-        self.tail().backlog_bytes()
+        self.tail().backlog().bytes()
     }
 
     /// Appends the batches in one block: each batch whole or not at all. Returned = synced.
@@ -293,8 +293,10 @@ impl Writer {
         let config = &self.setup.config;
         let age = (self.setup.clock)().saturating_sub(begun_at) / 1_000_000;
         // Less than a whole bundle cannot be sealed: a segment an hour would be an open file an hour for nothing.
-        let old = age >= config.segment_age_ms && whole_bundles(self.size()) > self.tail().base();
-        if !old && !self.is_full() {
+        let worth = whole_bundles(self.size()) > self.tail().base();
+        // A full backlog can hang on a bundle that goes on in this segment.
+        let pressed = self.tail().backlog().refusal(config).is_some();
+        if !(worth && (age >= config.segment_age_ms || pressed) || self.is_full()) {
             return Ok(());
         }
         self.roll().map_err(|e| {
@@ -310,12 +312,8 @@ impl Writer {
         if entries > BLOCK_ENTRIES_MAX as usize || bytes as u64 > BLOCK_BYTES_MAX {
             return Err(AppendError::Refused("the batches are more than one block may hold"));
         }
-        if self.backlog_bytes() >= self.setup.config.backlog_bytes_max {
-            return Err(AppendError::Busy("the unsealed backlog is at its cap"));
-        }
-        let unsealed = self.size() - self.tail().base();
-        if unsealed >= self.setup.config.backlog_entries_max {
-            return Err(AppendError::Busy("the unsealed entries are at their cap"));
+        if let Some(refusal) = self.tail().backlog().refusal(&self.setup.config) {
+            return Err(refusal);
         }
         self.look_at_room()
     }

@@ -169,19 +169,19 @@ fn a_full_backlog_and_a_full_disk_are_told_before_anything_is_written() {
     let mut setup = world.setup();
     setup.config.backlog_bytes_max = 600;
     let (mut writer, _) = recover(&setup, &[]).unwrap();
-    writer.commit(vec![entries::batch(0, 3, 200, true)]).unwrap();
-    let busy = writer.commit(vec![entries::batch(3, 1, 60, true)]);
+    writer.commit(vec![entries::batch(0, 300, 40, true)]).unwrap();
+    let busy = writer.commit(vec![entries::batch(300, 1, 60, true)]);
     assert!(matches!(busy, Err(AppendError::Busy(_))), "{busy:?}");
     world.disk.kill();
     setup.config = Config { disk_low_bytes: 1 << 50, ..setup.config };
     setup.config.backlog_bytes_max = 1 << 30;
     let (mut writer, _) = recover(&setup, &[]).unwrap();
-    assert_eq!(writer.commit(vec![entries::batch(3, 1, 60, true)]).unwrap_err(), AppendError::DiskLow);
+    assert_eq!(writer.commit(vec![entries::batch(300, 1, 60, true)]).unwrap_err(), AppendError::DiskLow);
     setup.config.disk_low_bytes = 0;
     world.disk.kill();
     let (mut writer, _) = recover(&setup, &[]).unwrap();
-    writer.commit(vec![entries::batch(3, 1, 60, true)]).unwrap();
-    check(&writer, 4);
+    writer.commit(vec![entries::batch(300, 1, 60, true)]).unwrap();
+    check(&writer, 301);
 }
 
 fn known(writer: &Writer) -> Known {

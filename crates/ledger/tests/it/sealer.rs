@@ -269,6 +269,32 @@ fn large_bodies_are_sealed_and_read() {
     assert_eq!(recheck.checked(), BUNDLE);
 }
 
+/// Entries so large that a bundle is more than the backlog may be: the bundle is let through, and sealed.
+#[test]
+fn a_backlog_smaller_than_a_bundle_does_not_hang() {
+    let world = World::new();
+    let mut setup = world.setup();
+    setup.config.segment_bytes = 400_000;
+    setup.config.backlog_bytes_max = 300_000;
+    let (mut writer, _) = ledger::recover(&setup, &[]).unwrap();
+    let mut sealer = writer.sealer();
+    let mut busy = 0;
+    while writer.size() < 2_000 {
+        match writer.commit(vec![entries::batch(writer.size(), 30, 4_000, true)]) {
+            Ok(_) => busy = 0,
+            Err(refused) => {
+                assert!(matches!(refused, ledger::AppendError::Busy(_)), "{refused:?}");
+                busy += 1;
+                assert!(busy < 3, "the backlog stays full at {} entries", writer.size());
+            }
+        }
+        writer.tick().unwrap();
+        drain(&mut sealer, writer.size()).unwrap();
+    }
+    assert!(whole(&world) >= 1_500);
+    check(&writer, 2_000);
+}
+
 fn operations() -> u64 {
     let world = World::new();
     let before = world.disk.operations();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ledger::{AppendError, Batch, DataFolder, OpenError, Outcome, Stage};
 use tlog::{verify_consistency, verify_inclusion};
 
-use crate::rig::{Rig, append, batch, edit, push};
+use crate::rig::{Rig, append, batch, edit, numbered, push};
 
 #[test]
 fn entries_read_back_and_prove_after_a_restart() {
@@ -243,7 +243,9 @@ fn a_full_queue_and_a_full_backlog_answer_busy() {
     let mut rig = Rig::new();
     rig.config.backlog_bytes_max = 600;
     let (ledger, _) = rig.open().unwrap();
-    append(&ledger, batch(0, 10)).unwrap();
-    assert!(matches!(append(&ledger, batch(10, 1)), Err(AppendError::Busy(_))));
+    append(&ledger, numbered(0, 200)).unwrap();
+    // Less than a bundle cannot be sealed: it never fills the backlog.
+    append(&ledger, numbered(200, 100)).unwrap();
+    assert!(matches!(append(&ledger, numbered(300, 1)), Err(AppendError::Busy(_))));
     ledger.close().unwrap();
 }
