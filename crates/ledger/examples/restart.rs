@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p ledger --example restart -- DIR fill ENTRIES`, then `... -- DIR open`, as often as wanted; the page
 //! cache is warm unless somebody drops it. Entries are small (a leaf of 102 bytes, a body of 60): it is their number
-//! that counts here. `... -- DIR rebuild` deletes the duplicate index and waits until it is whole again.
+//! that counts here. `... -- DIR rebuild` deletes the duplicate index and waits until it is whole again; `... -- DIR
+//! large`, in a folder of its own, seals a bundle of the largest bodies.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "an example")]
 
 use std::path::{Path, PathBuf};
@@ -169,6 +170,44 @@ fn rebuild(dir: &Path) {
     ledger.close().unwrap();
 }
 
+/// Bodies of the largest size, as many as give a whole bundle: what sealing and reading them takes in memory.
+fn large(dir: &Path) {
+    fill(dir, 0);
+    let ledger = open(dir);
+    let mut seed = [7; 32];
+    let mut body = Vec::new();
+    for n in 0..300u64 {
+        body.clear();
+        while body.len() < 4 << 20 {
+            seed = sha256(&[&seed, &n.to_be_bytes()]);
+            body.extend_from_slice(&seed);
+        }
+        let leaf = [&[b'_'; 30][..], &sha256(&[&body]), b"large"].concat();
+        loop {
+            let mut batch = Batch::default();
+            batch.push(&leaf, Some(0), Some(&body), Tags::default(), true);
+            let (send, receive) = mpsc::sync_channel(1);
+            ledger.submit(batch, Box::new(move |done| send.send(done).unwrap()));
+            match receive.recv().unwrap() {
+                Ok(_) => break,
+                Err(AppendError::Busy(_)) => std::thread::sleep(Duration::from_millis(50)),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    println!("300 bodies of 4 MiB: resident at most {}", resident("VmHWM"));
+    while ledger.status().sealed_size == 0 {
+        assert!(ledger.status().poisoned.is_none());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!("sealed: resident at most {}", resident("VmHWM"));
+    for index in [0, 100, 255] {
+        assert_eq!(ledger.entry(index).unwrap().body.map(|body| body.len()), Some(4 << 20));
+    }
+    println!("read: resident at most {}", resident("VmHWM"));
+    ledger.close().unwrap();
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let dir = PathBuf::from(arguments.first().unwrap());
@@ -176,6 +215,7 @@ fn main() {
         Some("fill") => fill(&dir, arguments.get(2).unwrap().parse().unwrap()),
         Some("open") => measure(&dir),
         Some("rebuild") => rebuild(&dir),
-        _ => panic!("DIR fill ENTRIES | open | rebuild"),
+        Some("large") => large(&dir),
+        _ => panic!("DIR fill ENTRIES | open | rebuild | large"),
     }
 }
