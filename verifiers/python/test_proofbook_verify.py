@@ -255,5 +255,129 @@ class TestTiles(unittest.TestCase):
             self.assertNotIn("\x1b", out.getvalue())
 
 
+class TestZstd(unittest.TestCase):
+    """Frames that the reference implementation wrote: raw and run blocks, Huffman trees, tables of all modes."""
+
+    WORDS = b"the log entry leaf body tree root signed witness proof event actor invoice viewed".split()
+
+    def text(self, count):
+        out, n = [], 7
+        for _ in range(count):
+            n = (n * 1103515245 + 12345) % (1 << 31)
+            out.append(b"%s%d" % (self.WORDS[(n >> 16) % len(self.WORDS)], (n >> 8) % 10))
+        return b" ".join(out)
+
+    def records(self, count):
+        return b"".join(b'{"id":%d,"w":"%s"},' % (i, self.WORDS[i * i % 14]) for i in range(count))
+
+    def frames(self):
+        return (
+            (b"",
+             "KLUv/SAAAQAA"
+            ),
+            (b"abc",
+             "KLUv/SADGQAAYWJj"
+            ),
+            (b"x" * 5000,
+             "KLUv/WCIEkUAAAh4AQCE0wMh"
+            ),
+            (self.text(120),
+             "KLUv/WAtAgUKAILNJRqQJdUB4FeCDFjCEvKT/crd+5ZsacV4cP05B8m4U+ywKQQiTPlaEycJQZMIfq3L1zodchJREKFiTDrp"
+             "KG2EpKB4S2NS+VofRKXNaFUfYqKvtcFU2ozo6QYKp9Lm9LVO8wDTgWPOFBRvJl9rkmVVHzJOOBu4GHeKHcO6D+6h8Nbdw//W"
+             "RKD6AozHcbeMYFQwFMC5qs9pVV9cqIF9SaQoqQzbATBCw9ipBxA6LO3Wmpe/gByD3NFumaxp8YgIr651EDeKNxIKIITh4TNz"
+             "6VniJiGEuVZk4B0GVB2XzdETX4bPOshQ8xA1BOn8gSoffPnBJyqD9SGyHe69apob8oNB0hBLId1p7ZKyoiI2TdHElAhnzQ9h"
+             "KwNkh0GF0LX8UNPawtb8ce2xem3PjJQMIxtJwhlUNp+szvbYU/7XeVUF"
+            ),
+            (self.text(120),
+             "KLUv/WQtAkUJAFJJGxGQfYAn8WFttruTXR7gc/4rB8mggEgJgxQAAhghHXASCSgYk046oBRjUjhjoFGQGWggSzFTXh6Vnop5"
+             "Fmme0Utx6qWDhyWg9vpj9tB+vngFnp/fxbZ4vot/ix04Sm31ce9PHLWj3ejy4glTagNoqNF9GSWpDHsGIERgFJPrASBIUbqV"
+             "NaVZ9r0M8ajH6H6YaSOYTu1VW9m0ix5CwXABpcfx4G7O8bIRC0HhUjlEO4SURMWsXa/EaROenI8eZKgJRZ0SVhjBoj4s+fJJ"
+             "OjAfJutAtMdmP3yhBBIi7kKgs7SG3Ipv7KaFaWF4Khifxg9JC3dnz+DE0MdvINKGlv9oxmv4ZL+D1NvzsHdEMr32VlV5zAl9"
+             "oU2RtAk5Rg1QSehVd1pVSvEDs8J8KA=="
+            ),
+            (self.records(400),
+             "KLUv/WAsIs0XAIb2bhmguXT9kJRlq7nt59oAIG5SJplkSsBSf9UDfwBfAF4AxVpFFRGdhkxCJdIoqE7/57685/d4Dc1nxiPT"
+             "4WxiyuR7bItreg6XkFxGLCIVyiSkSn2nrrRl12iRTpolxyB9LOu2xYoQEhYMKDjcwSFh4UFBwTQwPBAQ4AUNDwsJUoCBoSFB"
+             "FyAwDKABBgQD0OAg4cDDQYADBQcAIsABgsIBg1VUrymXVIu1iloR0WnIJFQijYLq9H8+X97ze7yG5jPjkelwtokpk++xLa7p"
+             "OVxCssuIRaRCmYRUqe/Ula5l12iReA5NjuM4btu2bds2bttisVgsFovFYrEqqteUS6oBVVSvKZdUi7WKKiJPQyahEmkUVKf/"
+             "c1/Ont/jNTSfGY9Mh7OJYZl8j21xTc/hEpLLCC0iFcokpEp9p660ZblGi8RzaApLcgzWaPxmnqwjx40xVjD44AQdlGCDDC4Y"
+             "wVVUrymXVIu1iioiOg3VJFQijYLq9H/uy3u+e7yG5jPjkelwNjFlcu+xLa7pOVxCchmxiLRCmYRUqe/Ulbbs2rZIPIemsCTH"
+             "YI32zerJunLdGmtFKfpo1FGJNhpdNKIBgZeoIRCzSto7UUuStGkDESgECcEJQQXjMN229DPDOYcAvb4qmgnq9LxINtDW16KS"
+             "wo7OevE1iUhd22tIjEfEeEgO4FMBmhx/sjtQev0aha95O2YiOllfNQncdbmuJKCvp0UngV2dLsoF9PqqaDIOuxwScXxlXHLA"
+             "XUBdKGx51higr5dFJ4GdnivKBfT6WmQyWNP1IllC+4WSYvht9BifaJ9Of6SinkFVeqnDsycUwL4n/W+iOyiJ4WkjqvgZe1n6"
+             "axMl/qnNltrOBqGQ9choS5xyjUPNIaKNFR0sTxB5pvCQOSPIvMKh4okR5hUOlqbG0vitQb3xDG6WcdMA7CulZJITeMQrAitU"
+             "+/sW1TuWfCUpAu9yUTKEA6rl+jMooWuufwcCXVUgWAlYryQAK660A+utKZB1MmBtwFkF"
+            ),
+        )
+
+    def test_frames(self):
+        for data, frame in self.frames():
+            frame = base64.b64decode(frame)
+            self.assertEqual(pv.zstd_decode(frame, 1 << 20), data)
+            for wrong in (frame[:-1], frame + b"\0", frame[1:], b"\x27" + frame[1:]):
+                self.assertRaises(pv.Malformed, pv.zstd_decode, wrong, 1 << 20)
+            if data:
+                self.assertRaises(pv.Malformed, pv.zstd_decode, frame, len(data) - 1)
+
+    def test_damaged_frames(self):
+        for data, frame in self.frames():
+            frame = base64.b64decode(frame)
+            for at in range(len(frame)):
+                for way in (1, 0x80, 0xFF):
+                    wrong = bytearray(frame)
+                    wrong[at] ^= way
+                    try:
+                        # Refused, or no more than what the header claims.
+                        self.assertLessEqual(len(pv.zstd_decode(bytes(wrong), 1 << 16)), 1 << 16)
+                    except pv.Malformed:
+                        pass
+
+    def test_xxh64(self):
+        self.assertEqual(pv._xxh64(b""), 0xEF46DB3751D8E999)
+        self.assertEqual(pv._xxh64(b"abc"), 0x44BC2CF5AD770999)
+
+
+class TestLeaf(unittest.TestCase):
+    def test_forms(self):
+        """All that the event room writes: with and without epoch and actor."""
+        time = '"2026-11-24T02:29:42.000000000Z"'
+        head = '{"v":1,"entry_id":"01JD0000000000000000000000","source":"urn:example:app"'
+        middle = ',"action":"user.login","category":"auth","severity":"info","outcome":"success"'
+        tail = ',"occurred_at":%s,"received_at":%s%%s,"body_sha256":"%s","body_bytes":%%d}' % (time, time, "a5" * 32)
+        actor = ',"actor_ref":"%s"' % ("0f" * 16)
+        epochs = ',"source_epoch":"e\\"\\\\","source_seq":0', ',"source_epoch":"1","source_seq":9007199254740991'
+        for epoch in ("",) + epochs:
+            for ref in ("", actor):
+                leaf = (head + epoch + middle + tail % (ref, 700)).encode()
+                self.assertEqual(pv.body_claim(leaf), (b"\xa5" * 32, 700))
+                self.assertEqual(pv._body_digest(leaf), b"\xa5" * 32)
+        for wrong in (',"source_epoch":"1"', ',"source_seq":1', ',"source_epoch":"1","source_seq":01'):
+            self.assertIsNone(pv.body_claim((head + wrong + middle + tail % (actor, 700)).encode()))
+        self.assertIsNone(pv._body_digest(b"posted"))
+
+
+class TestFolder(unittest.TestCase):
+    def test_what_is_no_ledger(self):
+        with tempfile.TemporaryDirectory() as folder:
+            report = pv.verify_folder(folder)
+            found = [(f.code, f.file) for f in report.findings]
+            self.assertEqual(found, [("file-missing", "FORMAT"), ("file-missing", "ledgers")])
+            with open(os.path.join(folder, "FORMAT"), "wb") as file:
+                file.write(b"proofbook-data 2\n")
+            report = pv.verify_folder(folder)
+            self.assertEqual((report.verdict, report.exit, len(report.findings)), ("format-newer", 10, 1))
+            out, err = io.StringIO(), io.StringIO()
+            self.assertEqual(pv.main(["folder", folder, "--json"], out, err), 10)
+            self.assertEqual(json.loads(out.getvalue())["verdict"], "format-newer")
+            self.assertEqual(pv.main(["folder", folder + "/none"], out, err), 1)
+
+    def test_findings_are_capped_and_the_verdict_is_not(self):
+        report = pv.Report()
+        for _ in range(pv.FINDINGS_MAX):
+            report.add("file-unknown", "x")
+        report.add("rollback", "pin")
+        self.assertEqual((report.verdict, report.as_json()["dropped"]), ("rollback", 1))
+
+
 if __name__ == "__main__":
     unittest.main()

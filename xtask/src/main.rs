@@ -43,7 +43,25 @@ fn test(room: Option<&str>) -> Result<()> {
         Some(room) => vec!["-p", room],
         None => vec!["--workspace"],
     };
-    cargo(&[&["test"], scope.as_slice()].concat())
+    cargo(&[&["test"], scope.as_slice()].concat())?;
+    if room.is_none() { python() } else { Ok(()) }
+}
+
+/// The tests of the second verifier. Without a Python they are left out aloud, but not in continuous integration.
+fn python() -> Result<()> {
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifiers/python/test_proofbook_verify.py");
+    eprintln!("+ python3 verifiers/python/test_proofbook_verify.py");
+    match Command::new("python3").arg(tests).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => bail!("the tests of the Python verifier failed"),
+        Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
+            Err(error).context("there is no python3, which continuous integration must have")
+        }
+        Err(error) => {
+            eprintln!("SKIPPED: the tests of the Python verifier, there is no python3 ({error})");
+            Ok(())
+        }
+    }
 }
 
 /// The counts of continuous integration.

@@ -1,5 +1,6 @@
 //! What a verifier says about evidence: the table of docs/formats/verdicts.md. Judges nothing itself.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// One code of the table; earlier ones take precedence.
@@ -122,5 +123,5 @@ pub struct Finding {
     /// Half open; `None` where none can be named.
     pub entries: Option<Range<u64>>,
     /// For people.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
 }

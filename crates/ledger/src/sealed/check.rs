@@ -2,6 +2,7 @@
 //!
 //! Trusts the manifest it is handed, and knows no tree beyond the set.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -329,16 +330,23 @@ impl Verdict<'_> {
         file: String,
         bytes: Option<Range<u64>>,
         entries: Range<u64>,
-        detail: &'static str,
+        detail: impl Into<Cow<'static, str>>,
     ) {
         if !self.found.contains(&kind) {
             self.found.push(kind);
         }
         self.count += 1;
-        (self.told)(Told::Finding(Finding { code, file, bytes, entries: Some(entries), detail }));
+        (self.told)(Told::Finding(Finding { code, file, bytes, entries: Some(entries), detail: detail.into() }));
     }
 
-    fn find_in(&mut self, part: &PartFile, code: Code, bytes: Range<u64>, entries: Range<u64>, detail: &'static str) {
+    fn find_in(
+        &mut self,
+        part: &PartFile,
+        code: Code,
+        bytes: Range<u64>,
+        entries: Range<u64>,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
         self.find(code, part.kind, part.name.clone(), Some(bytes), entries, detail);
     }
     /// One bundle, in order.
@@ -347,7 +355,12 @@ impl Verdict<'_> {
         let first = self.set.first + number * BUNDLE;
         let altered = self.leaves(files, digests, window, k, first, facts.leaves.as_ref());
         if let (Some(part), Some(range), Some(bodies)) = (files.get(PartKind::Bodies), window.bodies(k), facts.bodies) {
-            self.bodies(part, range, first, &altered, bodies);
+            let suspect = files.is_suspect(digests, PartKind::Bodies);
+            if !suspect {
+                self.bodies(part, range, first, &altered, bodies);
+            } else if matches!(facts.leaves, Some(LeafFacts::Decoded { .. })) {
+                self.suspect_bodies(part, range, first, &altered, bodies);
+            }
         }
         if let Some(part) = files.get(PartKind::Tags).filter(|_| facts.tags_differ) {
             let at = HEADER_BYTES + number * TAGS_BUNDLE_BYTES;
@@ -392,7 +405,7 @@ impl Verdict<'_> {
         let (root, differ) = match facts {
             LeafFacts::Decoded { root, differ, .. } => (root, differ),
             LeafFacts::Undecodable(why) => {
-                self.find_in(part, Code::EntryAltered, range, first..first + BUNDLE, why);
+                self.find_in(part, Code::EntryAltered, range, first..first + BUNDLE, *why);
                 return altered;
             }
         };
@@ -434,6 +447,25 @@ impl Verdict<'_> {
             let entry = first + k as u64;
             self.find_in(part, code, range.clone(), entry..entry + 1, detail);
         }
+    }
+}
+
+impl Verdict<'_> {
+    /// Decoders read a damaged frame in different ways, so that which of its bodies fail is for people alone.
+    fn suspect_bodies(&mut self, part: &PartFile, range: Range<u64>, first: u64, altered: &[usize], facts: BodyFacts) {
+        let detail = match facts {
+            BodyFacts::Undecodable(why) => Cow::from(why),
+            BodyFacts::Decoded(faults) => {
+                let mut fail = faults.iter().filter(|(k, _)| !altered.contains(k)).map(|(k, _)| first + *k as u64);
+                let Some(entry) = fail.next() else { return };
+                format!(
+                    "{} of its 256 bodies are not those that the leaves name, entry {entry} first",
+                    fail.count() + 1
+                )
+                .into()
+            }
+        };
+        self.find_in(part, Code::BodyAltered, range, first..first + BUNDLE, detail);
     }
 }
 

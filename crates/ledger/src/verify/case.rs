@@ -1,5 +1,6 @@
 //! One ledger under judgement: where it lies, what it is judged by, and where findings go. Judges nothing itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
@@ -42,11 +43,12 @@ impl<'a> Case<'a> {
         file: &str,
         bytes: Option<Range<u64>>,
         entries: Option<Range<u64>>,
-        detail: &'static str,
+        detail: impl Into<Cow<'static, str>>,
     ) {
         let explained = matches!(code, Code::TornTail | Code::Unfinished);
         self.damaged |= !explained && (file == "wal" || file.starts_with("wal/") || file.starts_with("sealed/"));
-        self.report.find(Some(self.ulid), Finding { code, file: file.to_owned(), bytes, entries, detail });
+        self.report
+            .find(Some(self.ulid), Finding { code, file: file.to_owned(), bytes, entries, detail: detail.into() });
     }
 
     /// A file that is not there is named once.

@@ -173,8 +173,8 @@ fn ledger_dir(data: &Path, ulid: &str) -> PathBuf {
 
 /// `FORMAT`; false where nothing else is judged.
 fn judge_format(disk: &dyn Disk, data: &Path, report: &mut FolderReport) -> Result<bool, VerifyError> {
-    let mut find = |code, bytes, detail| {
-        report.find(None, Finding { code, file: "FORMAT".to_owned(), bytes, entries: None, detail });
+    let mut find = |code, bytes, detail: &'static str| {
+        report.find(None, Finding { code, file: "FORMAT".to_owned(), bytes, entries: None, detail: detail.into() });
     };
     let Some(small) = Small::read(disk, &data.join("FORMAT"), FORMAT_BYTES_MAX)? else {
         find(Code::FileMissing, None, "a data folder has it");
@@ -211,7 +211,10 @@ fn judge_names(
         None => {
             let detail = "a data folder has it";
             let file = "ledgers".to_owned();
-            report.find(None, Finding { code: Code::FileMissing, file, bytes: None, entries: None, detail });
+            report.find(
+                None,
+                Finding { code: Code::FileMissing, file, bytes: None, entries: None, detail: detail.into() },
+            );
         }
         Some(ledgers) => {
             for name in ledgers {
@@ -226,7 +229,7 @@ fn judge_names(
         }
     }
     tell_strange(strange, |code, file, detail| {
-        report.find(None, Finding { code, file, bytes: None, entries: None, detail });
+        report.find(None, Finding { code, file, bytes: None, entries: None, detail: detail.into() });
     });
     ulids.sort_unstable();
     Ok(ulids)

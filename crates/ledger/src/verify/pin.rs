@@ -37,8 +37,11 @@ impl Pins {
         let Some(small) = Small::read(disk, path, PIN_READ_BYTES_MAX)? else {
             return Err(VerifyError::NoPin(path.to_path_buf()));
         };
-        let mut find = |code, bytes, detail| {
-            report.find(None, Finding { code, file: FILE.to_owned(), bytes: Some(bytes), entries: None, detail });
+        let mut find = |code, bytes, detail: &'static str| {
+            report.find(
+                None,
+                Finding { code, file: FILE.to_owned(), bytes: Some(bytes), entries: None, detail: detail.into() },
+            );
         };
         let mut pins = Pins::default();
         if small.len > PIN_READ_BYTES_MAX {
@@ -85,7 +88,7 @@ impl Pins {
         for (_, line) in self.0.iter().filter(|(origin, _)| !origins.contains(&origin.as_str())) {
             let (file, bytes, entries) = (FILE.to_owned(), Some(line.bytes.clone()), Some(0..line.size));
             let detail = "the pin knows a ledger that is not there";
-            report.find(None, Finding { code: Code::Rollback, file, bytes, entries, detail });
+            report.find(None, Finding { code: Code::Rollback, file, bytes, entries, detail: detail.into() });
         }
     }
 }

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn finding(code: Code) -> Finding {
-        Finding { code, file: String::new(), bytes: None, entries: None, detail: "" }
+        Finding { code, file: String::new(), bytes: None, entries: None, detail: "".into() }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod chance;
 mod damage;
 mod duplicates;
 mod power;
+mod python;
 mod recheck;
 mod rig;
 mod sealed;

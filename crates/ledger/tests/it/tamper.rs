@@ -134,44 +134,46 @@ fn is_torn(victim: &Victim, file: &Path, at: usize) -> bool {
     file.extension().is_some_and(|e| e == "wal") && bytes.ends_with(TORN) && at >= bytes.len() - TORN.len()
 }
 
-fn is_ci() -> bool {
+pub(crate) fn is_ci() -> bool {
     std::env::var("PROOFBOOK_COUNTS").is_ok_and(|counts| counts == "ci")
 }
 
-/// Whether a change is among those that a short run tries: every so-many-th, and each byte of small files in one way.
-fn is_chosen(number: usize, bytes: usize, at: usize, way: usize) -> bool {
-    is_ci() || number.is_multiple_of(197) || (bytes < 300 && way == at % 4)
-}
-
-/// Tries the changes of one kind of ledger that fall to this thread; gives what was not found, and how many it tried.
-fn try_bytes(kind: Kind, thread: usize, threads: usize) -> (Vec<String>, usize) {
-    let victim = Victim::new(kind);
-    let (mut number, mut tried, mut bad) = (0, 0, Vec::new());
+/// Every byte in four ways; a short run takes every so-many-th change, and each byte of small files in one way.
+pub(crate) fn byte_changes(victim: &Victim) -> Vec<Change> {
+    let mut all = Vec::new();
+    let mut number = 0_usize;
     for file in victim.files() {
-        let name = named(&file);
         let bytes = victim.bytes(&file).len();
         for (at, way) in (0..bytes).flat_map(|at| (0..4).map(move |way| (at, way))) {
             number += 1;
-            if !is_chosen(number, bytes, at, way) || tried % threads != thread {
-                tried += usize::from(is_chosen(number, bytes, at, way));
-                continue;
-            }
-            tried += 1;
-            let change = Change::Byte { file: file.clone(), at, way };
-            assert!(victim.apply(&change));
-            let report = victim.judge(true);
-            let found = lines(&report);
-            let there = found.iter().any(|line| line.split(' ').nth(2) == Some(&name));
-            // Without its last line feed the pin has an unfinished last line.
-            let explained = is_torn(&victim, &file, at) || (name == "pin" && there && at + 1 == bytes);
-            if !(explained || is_damage(&report) && there) {
-                bad.push(format!("{change:?}: {found:?}"));
+            if is_ci() || number.is_multiple_of(197) || (bytes < 300 && way == at % 4) {
+                all.push(Change::Byte { file: file.clone(), at, way });
             }
         }
-        victim.undo(&Change::Remove { file });
+    }
+    all
+}
+
+/// Tries the changes that fall to one of several threads; gives what was not found, and how many changes there are.
+fn try_bytes(kind: Kind, thread: usize, threads: usize) -> (Vec<String>, usize) {
+    let victim = Victim::new(kind);
+    let changes = byte_changes(&victim);
+    let mut bad = Vec::new();
+    for change in changes.iter().skip(thread).step_by(threads) {
+        assert!(victim.apply(change));
+        let report = victim.judge(true);
+        victim.undo(change);
+        let Change::Byte { file, at, .. } = change else { continue };
+        let (name, found) = (named(file), lines(&report));
+        let there = found.iter().any(|line| line.split(' ').nth(2) == Some(&name));
+        // Without its last line feed the pin has an unfinished last line.
+        let explained = is_torn(&victim, file, *at) || (name == "pin" && there && at + 1 == victim.bytes(file).len());
+        if !(explained || is_damage(&report) && there) {
+            bad.push(format!("{change:?}: {found:?}"));
+        }
     }
     assert_eq!(lines(&victim.judge(true)), Vec::<String>::new(), "the folder was not put back");
-    (bad, tried)
+    (bad, changes.len())
 }
 
 #[test]
