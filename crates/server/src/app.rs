@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::quota::{Quotas, Rate, What};
 use crate::routes::{Need, Route};
+use crate::tail::Seats;
 
 /// Shared by all requests of one server.
 pub(crate) struct App {
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// KiB of request bodies that may still be taken into memory.
     pub(crate) memory: Arc<Semaphore>,
+    /// Tails that are open.
+    pub(crate) seats: Arc<Seats>,
     /// Becomes true when a stop was asked for.
     pub(crate) stopping: watch::Receiver<bool>,
     origins: RwLock<HashMap<String, String>>,
@@ -66,6 +69,7 @@ impl App {
             quotas: Quotas::default(),
             metrics: Metrics::default(),
             memory: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
+            seats: Arc::default(),
             stopping,
             origins: RwLock::default(),
         }

@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod ops;
+mod patient;
 mod problem;
 mod query;
 mod quota;

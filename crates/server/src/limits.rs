@@ -27,6 +27,8 @@ pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
 pub const HEADER_READ: Duration = Duration::from_secs(30);
 /// A client has this long for each request's body.
 pub const BODY_READ: Duration = Duration::from_secs(60);
+/// A client that takes no byte of its answer for this long is cut: it holds memory and a descriptor.
+pub const WRITE_STALL: Duration = Duration::from_secs(60);
 /// Requests that run get this long to end once a stop was asked for.
 pub const DRAIN: Duration = Duration::from_secs(30);
 /// Longest bytes of all headers of a request.
@@ -43,6 +45,13 @@ pub const TAIL_WINDOW: Duration = Duration::from_secs(60);
 pub const TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Entries that a tail fetches at once.
 pub const TAIL_PAGE: u64 = 64;
+/// Bytes that a tail holds for a client that does not take them, besides one entry; what was fetched beyond is dropped
+/// and fetched again.
+pub const TAIL_BYTES_MAX: usize = 256 << 10;
+/// Tails at one time: each holds up to `TAIL_BYTES_MAX` and an entry, and every commit wakes it.
+pub const TAILS_MAX: usize = 1_024;
+/// Tails of one token at one time, so that one does not take them all.
+pub const TOKEN_TAILS_MAX: usize = 256;
 /// Indexes of its own access entries that a tail of `access` remembers: one a minute for a week.
 pub const TAIL_OWN_MAX: usize = 10_080;
 /// Entries in `access` a second about requests without a known token: a flood must not fill the disk; beyond it

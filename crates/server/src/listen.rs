@@ -19,8 +19,11 @@ use tower::ServiceExt;
 
 use crate::app::{App, Peer};
 use crate::config::{Config, Transport};
-use crate::limits::{CONNECTIONS_MAX, DRAIN, FIRST_REQUEST, HEADER_BYTES_MAX, HEADER_READ, STREAMS_MAX, TLS_POLL};
+use crate::limits::{
+    CONNECTIONS_MAX, DRAIN, FIRST_REQUEST, HEADER_BYTES_MAX, HEADER_READ, STREAMS_MAX, TLS_POLL, WRITE_STALL,
+};
 use crate::log::Log;
+use crate::patient::Patient;
 use crate::routes::router;
 use crate::tls::{Pair, TlsError};
 
@@ -200,7 +203,7 @@ where
         .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
         .keep_alive_interval(HEADER_READ)
         .keep_alive_timeout(FIRST_REQUEST);
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    let serving = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_STALL)), service);
     tokio::pin!(serving);
     let mut stopping = shell.stopping;
     let late = tokio::time::sleep(FIRST_REQUEST);

@@ -3,9 +3,9 @@
 //! Each window leaves one entry in `access` before its first entry is sent. A tail of `access` leaves out the entries
 //! that it causes itself, or it would never end.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,7 +17,7 @@ use journal::Access;
 use tokio::sync::watch;
 
 use crate::app::{Call, ask};
-use crate::limits::{TAIL_HEARTBEAT, TAIL_OWN_MAX, TAIL_PAGE, TAIL_WINDOW};
+use crate::limits::{TAIL_BYTES_MAX, TAIL_HEARTBEAT, TAIL_OWN_MAX, TAIL_PAGE, TAIL_WINDOW, TAILS_MAX, TOKEN_TAILS_MAX};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::results;
@@ -33,12 +33,48 @@ struct Tail {
     window_at: u64,
     own: BTreeSet<u64>,
     ready: VecDeque<Bytes>,
+    /// Entries to fetch next: as many as were kept of the last page, and more while all were.
+    page: u64,
+    _seat: Seat,
     _watching: Box<dyn Send + Sync>,
+}
+
+/// Tails that are open, by token.
+#[derive(Default)]
+pub(crate) struct Seats(Mutex<HashMap<String, usize>>);
+
+/// A tail's place among them, until it is dropped.
+struct Seat {
+    seats: Arc<Seats>,
+    token: String,
+}
+
+impl Seats {
+    fn take(self: &Arc<Self>, token: &str) -> Result<Seat, Problem> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = taken.get(token).copied().unwrap_or(0);
+        if mine >= TOKEN_TAILS_MAX || taken.values().sum::<usize>() >= TAILS_MAX {
+            return Err(Problem::new("busy", "too many tails are open at the moment"));
+        }
+        taken.insert(token.to_owned(), mine + 1);
+        Ok(Seat { seats: Arc::clone(self), token: token.to_owned() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&self.token) {
+            Some(mine) if *mine > 1 => *mine -= 1,
+            _ => drop(taken.remove(&self.token)),
+        }
+    }
 }
 
 /// `GET /v1/ledgers/{ledger}/tail?from=`
 pub(crate) async fn tail(call: Call) -> Answer {
     let query = Query::parse(&call.query, &["from"])?;
+    let seat = call.app.seats.take(&call.credential()?.token_id)?;
     let ledger = call.ledger();
     let again = call.headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     let (tx, size) = watch::channel(0);
@@ -62,8 +98,19 @@ pub(crate) async fn tail(call: Call) -> Answer {
     let next = query.number("from")?.or(again.map(|i| i.saturating_add(1))).unwrap_or(now);
     let stopping = call.app.stopping.clone();
     let own = BTreeSet::new();
-    let mut tail =
-        Tail { call, ledger, next, size, stopping, window_at: 0, own, ready: VecDeque::new(), _watching: watching };
+    let mut tail = Tail {
+        call,
+        ledger,
+        next,
+        size,
+        stopping,
+        window_at: 0,
+        own,
+        ready: VecDeque::new(),
+        page: 1,
+        _seat: seat,
+        _watching: watching,
+    };
     tail.record().await?;
     // The head leaves at once, so that a client of a silent ledger knows that it is connected.
     tail.ready.push_back(Bytes::from_static(b": tail\n\n"));
@@ -134,12 +181,19 @@ impl Tail {
         if (self.call.app.clock)().abs_diff(self.window_at) >= window && !self.own_only(size) {
             self.record().await.ok()?;
         }
-        let (ledger, range) = (self.ledger.clone(), self.next..size.min(self.next.saturating_add(TAIL_PAGE)));
+        let (ledger, range) = (self.ledger.clone(), self.next..size.min(self.next.saturating_add(self.page)));
         let page = self.call.blocking(move |log, scope| log.entries(scope, &ledger, range)).await.ok()?;
         if page.is_empty() {
             return None;
         }
+        let (mut bytes, mut kept) = (0, 0);
+        self.page = self.page.saturating_mul(2).min(TAIL_PAGE);
         for view in page {
+            if bytes >= TAIL_BYTES_MAX {
+                self.page = kept;
+                break;
+            }
+            kept += 1;
             self.next = view.index.saturating_add(1);
             if self.own.contains(&view.index) {
                 continue;
@@ -151,6 +205,7 @@ impl Tail {
             // One line: the writer escapes line breaks inside strings.
             event.extend_from_slice(&results::entry(&view).ok()?);
             event.extend_from_slice(b"\n\n");
+            bytes += event.len();
             self.ready.push_back(Bytes::from(event));
         }
         Some(())
@@ -164,4 +219,20 @@ impl Tail {
 
 async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_token_does_not_take_all_tails() {
+        let seats = Arc::new(Seats::default());
+        let mut held: Vec<Seat> = (0..TOKEN_TAILS_MAX).filter_map(|_| seats.take("a").ok()).collect();
+        assert_eq!((held.len(), seats.take("a").err().map(|p| p.status)), (TOKEN_TAILS_MAX, Some(429)));
+        held.extend((0..TAILS_MAX).filter_map(|n| seats.take(&format!("b{n}")).ok()));
+        assert_eq!((held.len(), seats.take("c").is_ok()), (TAILS_MAX, false));
+        held.clear();
+        assert!(seats.take("a").is_ok() && seats.0.lock().is_ok_and(|taken| taken.is_empty()));
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Double {
     tokens: Mutex<BTreeMap<String, Arc<Credential>>>,
     pub(crate) accesses: Mutex<Vec<Access>>,
     pub(crate) denials: Mutex<Vec<Denial>>,
+    /// Most entries that one call fetched.
+    pub(crate) fetched: AtomicU64,
     pub(crate) closed_at: Mutex<Option<u64>>,
     /// Nothing is published any more.
     pub(crate) silent: AtomicBool,
@@ -243,6 +245,7 @@ impl Log for Double {
         self.read(scope, ledger, |stored, bodies| view(ledger, stored, index, bodies))
     }
     fn entries(&self, scope: &Scope, ledger: &str, range: Range<u64>) -> Result<Vec<EntryView>, Error> {
+        self.fetched.fetch_max(range.end - range.start, Ordering::SeqCst);
         self.read(scope, ledger, |stored, bodies| range.map(|i| view(ledger, stored, i, bodies)).collect())
     }
     fn tile(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {

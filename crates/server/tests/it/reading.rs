@@ -135,6 +135,24 @@ async fn a_tail_brings_old_and_new_entries_and_leaves_one_entry_a_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tail_of_large_entries_comes_whole_and_is_fetched_in_small_pieces() {
+    let (running, double) = start().await;
+    let addr = running.addr();
+    let large = format!("{{\"action\":\"{}\"}}", "a".repeat(150_000));
+    for _ in 0..20 {
+        post(addr, "/v1/ledgers/main/events", "writer", large.as_bytes()).await;
+    }
+    let mut stream = open_tail(addr, "/v1/ledgers/main/tail?from=0").await;
+    let seen = until(&mut stream, "id: 19\n").await;
+    for index in 0..20 {
+        assert_eq!(seen.matches(&format!("id: {index}\n")).count(), 1, "{index}");
+    }
+    // Who does not read holds a few entries, not a page of 64.
+    let most = double.fetched.load(Ordering::SeqCst);
+    assert!(most <= 4, "{most}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tail_of_access_leaves_out_what_it_causes() {
     let (running, _) = start().await;
     let addr = running.addr();
