@@ -10,6 +10,9 @@ use crate::request::Refusal;
 /// Prefix of the server's own sources, allowed to no token whatever it says.
 pub const RESERVED_PREFIX: &str = "urn:proofbook:";
 
+/// Prefixes that a refusal names.
+const PREFIXES_SHOWN: usize = 3;
+
 /// events.md rule 9: a source equals the token's default or begins with an allowed prefix; else 403 naming both.
 pub fn allow_source(credential: &Credential, source: &str) -> Result<(), Refusal> {
     let prefixes = &credential.source_prefixes;
@@ -20,7 +23,14 @@ pub fn allow_source(credential: &Credential, source: &str) -> Result<(), Refusal
     let allowed = match prefixes.as_slice() {
         [] => format!("\"{}\"", credential.default_source),
         some => {
-            format!("\"{}\" or a source that begins with one of \"{}\"", credential.default_source, some.join("\", \""))
+            // Ten thousand refusals may stand in one answer: a few prefixes tell what it is about.
+            let few: Vec<&str> = some.iter().take(PREFIXES_SHOWN).map(String::as_str).collect();
+            let more = match some.len().saturating_sub(few.len()) {
+                0 => String::new(),
+                more => format!(" or one of {more} more"),
+            };
+            let few = few.join("\", \"");
+            format!("\"{}\" or a source that begins with one of \"{few}\"{more}", credential.default_source)
         }
     };
     let detail = format!("the source \"{source}\" is not allowed to this token, which may use {allowed}");

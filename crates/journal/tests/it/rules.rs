@@ -34,6 +34,10 @@ fn a_source_is_the_default_or_under_a_prefix_and_never_the_servers_own() {
     for named in ["urn:c", "urn:a", "urn:b:"] {
         assert!(refusal.detail.contains(named), "{}", refusal.detail);
     }
+    // A refusal per event of a full request: as long as the token's list it would make an answer of 300 MiB.
+    token.source_prefixes = (0..64).map(|n| format!("urn:{}:{n:03}", "x".repeat(240))).collect();
+    let refusal = allow_source(&token, "urn:c").unwrap_err();
+    assert!(refusal.detail.len() + refusal.expected.len() < 3_000 && refusal.detail.contains("61 more"));
 }
 
 #[test]
