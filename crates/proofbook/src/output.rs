@@ -64,7 +64,11 @@ pub(crate) fn json(value: &Value) {
 }
 
 fn steers(c: char) -> bool {
-    matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let c1 = matches!(c, '\u{7f}'..='\u{9f}');
+    // Marks, embeddings, overrides and isolates of direction, and what some terminals take for the end of a line.
+    let direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c1 || direction
 }
 
 /// Paints text when the terminal wants colours.
@@ -123,9 +127,9 @@ mod tests {
 
     #[test]
     fn nothing_steers_the_terminal() {
-        let hostile = "a\u{1b}[2J\u{9b}1m\r\n\u{202e}\u{7f}\u{0}z";
+        let hostile = "a\u{1b}[2J\u{9b}1m\r\n\u{202e}\u{61c}\u{2028}\u{2029}\u{7f}\u{0}z";
         let shown = safe(hostile);
-        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        assert!(shown.chars().all(|c| c.is_ascii_graphic()), "{shown:?}");
         assert!(shown.starts_with('a') && shown.ends_with('z'));
         assert_eq!(safe("caf\u{e9} \u{4f60}"), "caf\u{e9} \u{4f60}");
     }

@@ -12,7 +12,8 @@ fn text(value: &Value, name: &str) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(s)) => output::safe(s),
         Some(Value::Array(all)) => {
-            let all: Vec<String> = all.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), output::safe)).collect();
+            let all: Vec<String> =
+                all.iter().map(|v| v.as_str().map_or_else(|| output::safe(&v.to_string()), output::safe)).collect();
             if all.is_empty() { "-".to_owned() } else { all.join(",") }
         }
         Some(Value::Number(n)) => n.as_u64().map_or_else(|| n.to_string(), output::thousands),
@@ -38,7 +39,8 @@ pub(crate) fn status(global: &Global) -> Result<Exit> {
     }
     for (name, value) in answer.as_object().into_iter().flatten() {
         if !value.is_array() && !value.is_object() {
-            output::line(&format!("{:<18} {}", name.replace('_', " "), text(&answer, name)));
+            let shown = output::safe(&name.replace('_', " "));
+            output::line(&format!("{shown:<18} {}", text(&answer, name)));
         }
     }
     output::line("");

@@ -173,7 +173,7 @@ fn show_finding(report: &FolderReport, located: &Located) {
         let range = format!("entries {}..{}", entries.start, entries.end);
         place.push_str(&format!(", {}", if one { format!("entry {}", entries.start) } else { range }));
     }
-    output::line(&format!("{code} {place}\n    {}", found.detail));
+    output::line(&format!("{code} {place}\n    {}", output::safe(&found.detail)));
 }
 
 fn ledger_name(report: &FolderReport, ulid: Option<&str>) -> Option<String> {

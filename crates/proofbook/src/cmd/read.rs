@@ -83,7 +83,7 @@ pub(crate) fn one_line(entry: &Value) -> String {
         .and_then(|t| t.get(0))
         .map(|t| format!("{} {}", member(t, "type"), member(t, "id")))
         .unwrap_or_default();
-    let time = member(&leaf, "occurred_at").get(..19).unwrap_or("").replace('T', " ");
+    let time = output::safe(member(&leaf, "occurred_at").get(..19).unwrap_or("")).replace('T', " ");
     let outcome = member(&leaf, "outcome");
     let outcome = match outcome {
         "denied" | "failure" => output::red(&output::safe(outcome)),
@@ -195,4 +195,24 @@ pub(crate) fn prove(global: &Global, flags: &Prove) -> Result<Exit> {
         output::line(&output::dim(&format!("check it anywhere: proofbook verify {}", proof_path.display())));
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn no_member_of_an_entry_steers_the_terminal() {
+        let evil = "\u{1b}]0;x\u{7}\u{1b}[2J\u{202e}";
+        // A server that lies may send a leaf that none of ours would write.
+        let leaf = serde_json::json!({"occurred_at": format!("{evil}0123456789"), "action": evil, "outcome": evil,
+            "actor_ref": evil});
+        let event = serde_json::json!({"actor": {"name": evil}, "targets": [{"type": evil, "id": evil}]});
+        let body = serde_json::json!({"event": event});
+        let entry = serde_json::json!({"index": 1, "leaf": leaf.to_string(), "body": body.to_string()});
+        let shown = one_line(&entry);
+        assert!(shown.contains("x") && !shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+        let raw = serde_json::json!({"index": 1, "leaf_base64": evil});
+        assert!(!one_line(&raw).contains('\u{1b}'));
+    }
 }
