@@ -1884,10 +1884,12 @@ class _Known:
     def __init__(self, given, keys):
         self.given = given
         if given:
-            walks = [walk_keys(keys.notes, key)[0] for key in _plain(given)] if keys else []
+            plain = [key for key in _plain(given) if keys and key.name == keys.origin]
+            self.walks = [walk_keys(keys.notes, key)[0] for key in plain]
         else:
-            walks = [keys.epochs]
-        self.walks = walks
+            self.walks = [keys.epochs]
+        # Whether `keys` lists one of those that were given for its origin.
+        self.listed = any(self.walks) or not self.walks
 
     def at(self, size, origin):
         keys = list(self.given)
@@ -2198,7 +2200,10 @@ class _Ledger:
             except Malformed as why:
                 self.add("keys-altered", "keys", (0, found[1]), None, str(why))
         if self.given:
-            return _Known(self.given, keys)
+            known = _Known(self.given, keys)
+            if not known.listed:
+                self.add("keys-altered", "keys", (0, found[1]), None, "none of the given keys is in it")
+            return known
         self.report.note("own-keys")
         return _Known([], keys) if keys else None
 

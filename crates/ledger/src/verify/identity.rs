@@ -51,7 +51,6 @@ pub(super) struct Identity {
 /// The notes of a whole `keys` file with their origin, or why it is not whole. `origin` is that of `LEDGER`, if known.
 pub(super) fn judge_keys(bytes: &[u8], origin: Option<&str>) -> Result<Keys, &'static str> {
     let notes = parse_array(bytes).ok_or("not an array of strings in its one form")?;
-    let first = notes.first().ok_or("no key note")?;
     let mut texts = Vec::new();
     for note in &notes {
         let parsed = Note::parse(note.as_bytes()).map_err(|_| "not a signed note")?;
@@ -66,7 +65,6 @@ pub(super) fn judge_keys(bytes: &[u8], origin: Option<&str>) -> Result<Keys, &'s
         return Err("the key note is of another origin");
     }
     let pinned = text.keys.iter().find(|key| key.kind == KeyKind::Ed25519).ok_or("no Ed25519 key")?;
-    debug_assert!(first.contains(&pinned.name));
     let walk = walk_keys(&notes, pinned);
     if let Some((_, why)) = walk.ended {
         return Err(why);
@@ -82,13 +80,14 @@ pub(super) fn judge_keys(bytes: &[u8], origin: Option<&str>) -> Result<Keys, &'s
         }
         before = &text.keys;
     }
-    Ok(Keys { origin: text.origin.clone(), pinned: pinned.clone(), walk, notes })
+    Ok(Keys { origin: text.origin.clone(), bytes: bytes.len() as u64, walk, notes })
 }
 
 /// A whole `keys` file.
 pub(super) struct Keys {
     pub(super) origin: String,
-    pinned: Vkey,
+    /// Bytes of the file.
+    pub(super) bytes: u64,
     walk: KeyWalk,
     notes: Vec<String>,
 }
@@ -102,17 +101,18 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Keys given by the caller, and what `keys` adds to them.
-    pub(super) fn given(given: Vec<Vkey>, keys: Option<&Keys>) -> Known {
-        let plain = given.iter().filter(|key| key.kind == KeyKind::Ed25519);
-        let walks = plain.flat_map(|key| keys.map(|keys| walk_keys(&keys.notes, key))).collect();
-        Known { given, walks }
+    /// Keys given by the caller, and what `keys` adds to them; also whether `keys` lists one of them, if it could.
+    pub(super) fn given(given: Vec<Vkey>, keys: Option<&Keys>) -> (Known, bool) {
+        let of_log = |key: &&Vkey| keys.is_some_and(|k| key.kind == KeyKind::Ed25519 && key.name == k.origin);
+        let plain = given.iter().filter(of_log);
+        let walks: Vec<KeyWalk> = plain.flat_map(|key| keys.map(|keys| walk_keys(&keys.notes, key))).collect();
+        let listed = walks.is_empty() || walks.iter().any(|walk| !walk.epochs.is_empty());
+        (Known { given, walks }, listed)
     }
 
     /// The folder's own keys; none where `keys` is damaged.
     pub(super) fn own(keys: Option<&Keys>) -> Option<Known> {
         let keys = keys?;
-        debug_assert_eq!(keys.pinned.name, keys.origin);
         Some(Known { given: Vec::new(), walks: vec![keys.walk.clone()] })
     }
 
@@ -226,9 +226,11 @@ mod tests {
         assert_eq!(own.at(8, "o/logs/x"), one.vkeys());
         assert_eq!(own.at(9, "o/logs/x"), two.vkeys());
         assert_eq!(own.at(9, "o/logs/y"), []);
-        let given = Known::given(one.vkeys().into_iter().take(1).collect(), Some(&keys));
+        let (given, listed) = Known::given(one.vkeys().into_iter().take(1).collect(), Some(&keys));
+        assert!(listed);
         assert_eq!(given.at(3, "o/logs/x"), one.vkeys());
         assert_eq!(given.at(9, "o/logs/x").len(), 3);
+        assert!(!Known::given(testkit_signer(3).vkeys(), Some(&keys)).1);
     }
 
     fn testkit_signer(seed: u8) -> tlog::CheckpointSigner {

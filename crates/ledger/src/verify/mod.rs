@@ -283,7 +283,13 @@ fn judge_ledger(mut case: Case<'_>, pins: &Pins) -> Result<(LedgerSummary, bool)
     summary.origin.clone_from(&identity.origin);
     segments.iter_mut().for_each(|segment| segment.judge_owner(identity.about));
     let known = match (case.options.keys)(identity.origin.as_deref().unwrap_or("")) {
-        Some(given) => Some(Known::given(given, keys.as_ref())),
+        Some(given) => {
+            let (known, listed) = Known::given(given, keys.as_ref());
+            if let Some(keys) = keys.as_ref().filter(|_| !listed) {
+                case.find(Code::KeysAltered, "keys", Some(0..keys.bytes), None, "none of the given keys is in it");
+            }
+            Some(known)
+        }
         None => {
             case.report.note(Note::OwnKeys);
             Known::own(keys.as_ref())

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use ledger::Kind;
 use ledger::durable::{Disk, OsDisk};
-use ledger::verify::{FolderReport, VerifyError, verify_folder};
+use ledger::verify::{FolderReport, VerifyError, VerifyOptions, verify_folder};
 use testkit::{Rng, folder};
+use tlog::Vkey;
 
 use crate::tamper::{Change, Victim, byte_changes, changed, is_ci, whole_file_changes};
-use crate::verify::lines;
+use crate::verify::{lines, made_anew, rewritten};
 
 /// Judges a folder a line and answers in one: findings, notes and ledgers, in the words of `answer` below.
 const DRIVER: &str = r#"
@@ -21,9 +22,9 @@ import proofbook_verify as pv
 def span(at):
     return "-" if at is None else "%d..%d" % tuple(at)
 for line in sys.stdin:
-    data, pin = line.rstrip("\n").split("\t")
+    data, pin, vkeys = line.rstrip("\n").split("\t")
     try:
-        report = pv.verify_folder(data, pin=pin)
+        report = pv.verify_folder(data, vkeys.split(), pin)
         out = sorted("%s %s %s %s %s" % (f.code, f.ledger or "-", f.file, span(f.bytes), span(f.entries))
                      for f in report.findings)
         out += ["note " + note for note in report.notes]
@@ -61,8 +62,9 @@ impl Python {
         }
     }
 
-    fn judge(&mut self, data: &Path, pin: &Path) -> Vec<String> {
-        writeln!(self.ask, "{}\t{}", data.display(), pin.display()).unwrap();
+    fn judge(&mut self, data: &Path, pin: &Path, vkeys: &[Vkey]) -> Vec<String> {
+        let vkeys: Vec<String> = vkeys.iter().map(ToString::to_string).collect();
+        writeln!(self.ask, "{}\t{}\t{}", data.display(), pin.display(), vkeys.join(" ")).unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
         assert!(answer.ends_with('\n'), "the Python verifier died on {}", data.display());
@@ -128,13 +130,19 @@ impl Stage {
 
     /// Both verdicts on the folder as it is.
     fn compare(&mut self) -> Result<(), String> {
+        self.compare_by(&[])
+    }
+
+    fn compare_by(&mut self, vkeys: &[Vkey]) -> Result<(), String> {
         let (data, pin) = (self.dir.path().join("data"), self.dir.path().join("pin"));
-        let ours = match verify_folder(&self.disk, &data, &folder::options(Some(&pin), 1), &|_| {}) {
+        let given = (!vkeys.is_empty()).then(|| vkeys.to_vec());
+        let options = VerifyOptions { keys: Arc::new(move |_| given.clone()), ..folder::options(Some(&pin), 1) };
+        let ours = match verify_folder(&self.disk, &data, &options, &|_| {}) {
             Ok(report) => answer(&report),
             Err(VerifyError::NoPin(_)) => vec!["no such file".to_owned()],
             Err(error) => panic!("{error}"),
         };
-        let theirs = self.python.judge(&data, &pin);
+        let theirs = self.python.judge(&data, &pin, vkeys);
         if ours == theirs { Ok(()) } else { Err(format!("ours {ours:?}\n  python {theirs:?}")) }
     }
 
@@ -207,9 +215,42 @@ fn two_verifiers_say_the_same_of_damaged_frames() {
             bytes[at] = changed(bytes[at], n % 4);
             std::fs::write(&path, &bytes).unwrap();
             let report = verify_folder(&disk, &data, &folder::options(Some(&pin), 1), &|_| {}).unwrap();
-            assert_eq!(answer(&report), python.judge(&data, &pin), "{name}, byte {at}, way {}", n % 4);
+            assert_eq!(answer(&report), python.judge(&data, &pin, &[]), "{name}, byte {at}, way {}", n % 4);
             assert!(report.exit() != 0, "{name}, byte {at}");
         }
         std::fs::write(&path, &whole).unwrap();
+    }
+}
+
+/// Keys that are given, in full, in part, of a stranger; and `keys` of the log beside that of another.
+#[test]
+fn two_verifiers_say_the_same_by_given_keys() {
+    let Some(python) = Python::start() else { return };
+    let mut stage = Stage::new(Kind::Raw, python);
+    let own = folder::signer().vkeys();
+    let stranger = testkit::keys::signer(folder::ORIGIN, 77);
+    let file = stage.place(Path::new("/data/ledgers")).join(folder::ULID).join("keys");
+    let whole = std::fs::read(&file).unwrap();
+    let other = format!("[\"{}\"]\n", stranger.key_note(0).replace('\n', "\\n"));
+    for keys in [whole.clone(), other.into_bytes(), whole[1..].to_vec()] {
+        std::fs::write(&file, keys).unwrap();
+        for given in [&own[..], &own[..1], &own[1..], &stranger.vkeys(), &[]] {
+            stage.compare_by(given).unwrap();
+        }
+    }
+}
+
+/// What somebody does who knows the formats: no file fails by itself.
+#[test]
+fn two_verifiers_say_the_same_of_what_was_made_anew() {
+    let Some(mut python) = Python::start() else { return };
+    for disk in [rewritten(), made_anew()] {
+        let dir = tempfile::tempdir().unwrap();
+        disk.write_out(dir.path()).unwrap();
+        let (data, pin) = (dir.path().join("data"), dir.path().join("pin"));
+        let door: Arc<dyn Disk> = Arc::new(OsDisk);
+        let report = verify_folder(&door, &data, &folder::options(Some(&pin), 2), &|_| {}).unwrap();
+        assert!(report.exit() != 0);
+        assert_eq!(answer(&report), python.judge(&data, &pin, &[]));
     }
 }

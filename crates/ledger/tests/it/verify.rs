@@ -1,11 +1,12 @@
 //! Whole data folders under judgement: what is whole, and what the page calls damage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ledger::sealed::{SealedSets, SetSpec, SetWriter};
 use ledger::verify::{FolderReport, Note, VerifyError, VerifyOptions, verify_folder};
 use ledger::{CheckpointLog, Code, Kind};
 use testkit::SimDisk;
-use testkit::folder::{self, ORIGIN, ULID, Until};
+use testkit::folder::{self, Folder, ORIGIN, ULID, Until};
 use tlog::{Checkpoint, Hash};
 
 pub(crate) fn data() -> PathBuf {
@@ -140,6 +141,105 @@ fn given_keys_count_and_no_others() {
     let report = verify(&disk, &with(testkit::keys::signer(ORIGIN, 77).vkeys()));
     assert_eq!(report.verdict(), Code::KeyUnknown);
     assert!(lines(&report).iter().filter(|line| line.starts_with("key-unknown ")).count() == 4, "{:?}", lines(&report));
+}
+
+#[test]
+fn keys_of_somebody_else_are_found_by_those_that_are_given() {
+    let disk = small(Kind::Audit, Until::Today);
+    let stranger = testkit::keys::signer(ORIGIN, 77).key_note(0).replace('\n', "\\n");
+    let bytes = format!("[\"{stranger}\"]\n");
+    disk.write_file(&ledger_file("keys"), bytes.as_bytes()).unwrap();
+    let own = folder::signer().vkeys();
+    let with =
+        VerifyOptions { keys: std::sync::Arc::new(move |_| Some(own.clone())), ..folder::options(Some(&pin()), 1) };
+    assert_eq!(only(&verify(&disk, &with)), format!("keys-altered {ULID} keys 0..{} -", bytes.len()));
+    // Without a key of one's own, the folder's keys did not sign its checkpoints.
+    assert_eq!(verify(&disk, &folder::options(Some(&pin()), 1)).verdict(), Code::KeyUnknown);
+}
+
+/// Another history under the same name and keys, from entry 256 on, below the checkpoints of the first.
+pub(crate) fn rewritten() -> SimDisk {
+    let write = |body_bytes| {
+        let disk = SimDisk::new();
+        let mut made = Folder::create(&disk.door(), &data(), &pin(), Kind::Audit, 1_000).unwrap();
+        made.append(256, 0).unwrap();
+        made.checkpoint().unwrap();
+        made.seal().unwrap();
+        made.append(100, body_bytes).unwrap();
+        made.append(170, 0).unwrap();
+        made.checkpoint().unwrap();
+        made.seal().unwrap();
+        made.append(3, 0).unwrap();
+        made.checkpoint().unwrap();
+        disk
+    };
+    let (disk, other) = (write(0), write(200));
+    for folder in ["sealed", "wal"] {
+        for file in disk.files().iter().filter(|file| file.starts_with(ledger_file(folder))) {
+            disk.delete_file(file).unwrap();
+        }
+        for file in other.files().iter().filter(|file| file.starts_with(ledger_file(folder))) {
+            disk.write_file(file, &other.read_file(file).unwrap()).unwrap();
+        }
+    }
+    disk
+}
+
+#[test]
+fn a_history_that_was_rewritten_contradicts_its_checkpoints() {
+    let disk = rewritten();
+    // Every file is whole by itself: the signatures alone tell, and between which of them it happened.
+    let lengths = [0, 256, 526, 529].map(|size: u64| 3511 + size.to_string().len() as u64);
+    let mut expected = [(2, 526), (3, 529)].map(|(n, size)| {
+        let (start, end) = (lengths[..n].iter().sum::<u64>(), lengths[..=n].iter().sum::<u64>());
+        let log = "checkpoints/0000000000000001.log";
+        format!("checkpoint-inconsistent {ULID} {log} {start}..{end} 256..{size}")
+    });
+    expected.sort();
+    let report = verify(&disk, &folder::options(None, 2));
+    assert_eq!(lines(&report), expected);
+    let report = verify(&disk, &folder::options(Some(&pin()), 2));
+    assert!(lines(&report).iter().any(|line| line.starts_with(&format!("rollback {ULID} pin "))));
+}
+
+/// A sealed set made anew with one other entry, chained and sealed as it must be, where no checkpoint lies before the
+/// segments go on: they still hold what was sealed.
+pub(crate) fn made_anew() -> SimDisk {
+    let disk = small(Kind::Audit, Until::Today);
+    let door = disk.door();
+    let dir = ledger_file("sealed");
+    let about = sha256(&disk.read_file(&ledger_file("LEDGER")).unwrap());
+    let sets = SealedSets::open(&door, &dir, Kind::Audit, about).unwrap();
+    let first = sets.manifest(0).unwrap();
+    disk.make_dir(Path::new("/forged")).unwrap();
+    let spec = SetSpec {
+        origin: ORIGIN.to_owned(),
+        kind: Kind::Audit,
+        frontier: first.0.frontier.clone(),
+        previous: first.1,
+        gzip_level: 1,
+        zstd_level: 1,
+    };
+    let mut forged = SetWriter::begin(&door, Path::new("/forged"), spec).unwrap();
+    for index in 256..512 {
+        let made = testkit::audit::entry(if index == 510 { 9_999 } else { index }, 0);
+        forged.push(&made.leaf, Some(&made.body), made.tags, 1).unwrap();
+    }
+    forged.finish(&testkit::audit::body_digest(), None).unwrap();
+    for file in disk.files().iter().filter(|file| file.starts_with("/forged")) {
+        disk.write_file(&dir.join(file.file_name().unwrap()), &disk.read_file(file).unwrap()).unwrap();
+        disk.delete_file(file).unwrap();
+    }
+    disk
+}
+
+#[test]
+fn a_set_made_anew_contradicts_the_segments() {
+    let disk = made_anew();
+    let seal = disk.read_file(&ledger_file("sealed/00000000000000000256.seal")).unwrap().len();
+    let found = lines(&verify(&disk, &folder::options(None, 1)));
+    let expected = format!("manifest-altered {ULID} sealed/00000000000000000256.seal 0..{seal} 256..512");
+    assert!(found.contains(&expected), "{found:?}");
 }
 
 #[test]
