@@ -107,7 +107,14 @@ impl Disk for OsDisk {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         lock_ofd(&file)?;
-        Ok(Box::new(file))
+        // Somebody may take the file for a stale one and remove it; the folder stays the same folder while it is used.
+        let folder = File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        match lock_ofd(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            // A file system that locks no folders leaves us the file alone.
+            Err(_) | Ok(()) => {}
+        }
+        Ok(Box::new((file, folder)))
     }
 }
 

@@ -233,6 +233,9 @@ fn a_newer_format_and_a_second_holder_are_refused() {
     let rig = Rig::new();
     let held = DataFolder::open(&rig.disk(), &rig.data()).unwrap();
     assert!(matches!(DataFolder::open(&rig.disk(), &rig.data()), Err(OpenError::Locked(_))));
+    // Taken for a stale one by somebody who wants the server to start.
+    std::fs::remove_file(rig.data().join("LOCK")).unwrap();
+    assert!(matches!(DataFolder::open(&rig.disk(), &rig.data()), Err(OpenError::Locked(_))));
     drop(held);
     std::fs::write(rig.data().join("FORMAT"), "proofbook-data 2\n").unwrap();
     assert!(matches!(DataFolder::open(&rig.disk(), &rig.data()), Err(OpenError::Format { .. })));
