@@ -1,6 +1,7 @@
 //! Developer commands. Does not build the product: it runs cargo and looks at the sources.
 #![expect(clippy::print_stderr, reason = "a command line tool speaks on standard error")]
 
+mod bench;
 mod fuzz;
 #[cfg(test)]
 mod tidy;
@@ -25,9 +26,11 @@ fn main() -> Result<()> {
             Some(target) => fuzz::forever(target),
             None => bail!("usage: cargo xtask fuzz smoke | TARGET"),
         },
+        Some("bench") => bench::run(&args.collect::<Vec<_>>()),
         other => {
             eprintln!(
-                "usage: cargo xtask test [ROOM] | check | faults | loom | sim --seed N | fuzz smoke | fuzz TARGET"
+                "usage: cargo xtask test [ROOM] | check | faults | loom | sim --seed N | fuzz smoke | fuzz TARGET | \
+                 bench [FLAG]"
             );
             if let Some(other) = other {
                 bail!("unknown command {other}");

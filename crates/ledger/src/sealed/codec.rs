@@ -49,12 +49,42 @@ impl Gzip {
                 Err(error) => return Err(error.into()),
             }
         }
+        if out.len() > GZIP_HEADER.len() + stored_bytes(bundle) {
+            // Nothing makes these leaves smaller, and the fast codes would make them larger by a twentieth.
+            out.truncate(GZIP_HEADER.len());
+            store(bundle, out);
+        }
         let mut crc = Crc::new();
         crc.update(bundle);
         out.extend_from_slice(&crc.sum().to_le_bytes());
         // RFC 1952: ISIZE is the length modulo 2^32; a bundle is far below.
         out.extend_from_slice(&crc.amount().to_le_bytes());
         Ok(out)
+    }
+}
+
+/// RFC 1951 3.2.4: the largest block that is stored as it is.
+const STORED_BYTES_MAX: usize = 65_535;
+
+/// What a bundle takes in stored blocks.
+fn stored_bytes(bundle: &[u8]) -> usize {
+    bundle.len() + 5 * bundle.len().div_ceil(STORED_BYTES_MAX).max(1)
+}
+
+/// RFC 1951 3.2.4: a bundle in stored blocks.
+fn store(bundle: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bundle;
+    loop {
+        let (block, after) = rest.split_at_checked(STORED_BYTES_MAX).unwrap_or((rest, &[]));
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(u8::from(after.is_empty()));
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(block);
+        rest = after;
+        if rest.is_empty() {
+            return;
+        }
     }
 }
 

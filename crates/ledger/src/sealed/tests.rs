@@ -329,3 +329,19 @@ fn decoders_have_caps() {
     codec::gunzip(&[&bundle[..], b"x"].concat()).unwrap_err();
     assert!(Path::new(&file_name(5, "seal")).to_str().unwrap().starts_with("00000000000000000005."));
 }
+
+#[test]
+fn leaves_that_nothing_makes_smaller_hardly_grow() {
+    let mut state = 1_u64;
+    for length in [1, 255, 65_534, 65_535, 65_536, 200_000] {
+        let random: Vec<u8> = (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state.to_be_bytes()[0]
+            })
+            .collect();
+        let member = codec::gzip(&random, 1).unwrap();
+        assert!(member.len() <= random.len() + 18 + 5 * random.len().div_ceil(65_535), "{length}: {}", member.len());
+        assert_eq!(codec::gunzip(&member).unwrap(), random);
+    }
+}

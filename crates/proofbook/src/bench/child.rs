@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,11 +17,12 @@ use crate::client::Client;
 /// Killed when dropped, if it still runs.
 pub(super) struct Server {
     child: Child,
+    /// Kept open: the server may say more.
+    _said: BufReader<ChildStdout>,
     pub(super) addr: SocketAddr,
     pub(super) token: String,
     pub(super) client: Client,
     /// From the start of the process to the line that says it is ready.
-    #[expect(dead_code, reason = "for the topic restart")]
     pub(super) ready_after: Duration,
 }
 
@@ -63,7 +64,8 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start the server")?;
         let Some(stdout) = child.stdout.take() else { bail!("the server has no output") };
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        let mut said_by = BufReader::new(stdout);
+        said_by.read_line(&mut line)?;
         let ready_after = start.elapsed();
         let said: Value = serde_json::from_str(&line).with_context(|| format!("the server said {line:?}"))?;
         let url = said.get("url").and_then(Value::as_str).with_context(|| format!("the server said {line:?}"))?;
@@ -72,7 +74,7 @@ impl Server {
             std::fs::read_to_string(place.data.join(server::real::BOOTSTRAP_FILE)).context("the first token")?;
         let token = token.trim().to_owned();
         let global = Global { url: url.to_owned(), token: Some(token.clone()), ca: None, json: true };
-        Ok(Server { child, addr, token, client: Client::new(&global)?, ready_after })
+        Ok(Server { child, _said: said_by, addr, token, client: Client::new(&global)?, ready_after })
     }
 
     /// Makes a raw ledger.
@@ -100,7 +102,6 @@ impl Server {
     }
 
     /// kill -9.
-    #[expect(dead_code, reason = "for the topic restart")]
     pub(super) fn kill(mut self) -> Result<()> {
         self.child.kill().context("kill")?;
         self.child.wait().context("wait")?;

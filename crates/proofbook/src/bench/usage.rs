@@ -74,6 +74,17 @@ impl Usage {
     }
 }
 
+/// Bytes of all files below a folder.
+pub(super) fn folder_bytes(dir: &std::path::Path) -> std::io::Result<u64> {
+    let mut all = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        all += if meta.is_dir() { folder_bytes(&entry.path())? } else { meta.len() };
+    }
+    Ok(all)
+}
+
 /// The value behind a word, in a text of lines `word value`.
 fn number(text: &str, word: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(word));

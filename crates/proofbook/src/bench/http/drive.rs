@@ -81,6 +81,7 @@ pub(in crate::bench) fn drive(
         end,
         resting: VecDeque::new(),
         late: VecDeque::new(),
+        closed: matches!(pace, Pace::Closed),
         next: start,
     };
     driver.run(pace, begin)
@@ -99,6 +100,7 @@ struct Driver<'a> {
     resting: VecDeque<(Instant, usize)>,
     /// Open loop: when those were due that wait for a connection.
     late: VecDeque<Instant>,
+    closed: bool,
     /// Open loop: when the next one is due.
     next: Instant,
 }
@@ -182,11 +184,13 @@ impl Driver<'_> {
         if !flags.contains(EventFlags::IN) {
             return Ok(());
         }
-        let (load, outcome, counts, end) = (&mut *self.load, &mut self.outcome, self.counts, self.end);
+        let (load, outcome, closed) = (&mut *self.load, &mut self.outcome, self.closed);
+        let (counts, end) = (self.counts, self.end);
         let mut pushed_back = None;
         connection.receive(|due, sent, answer| {
             let now = Instant::now();
-            pushed_back = (answer.status == 429).then_some(now + REST);
+            // In an open loop what is due goes out, whatever was answered before.
+            pushed_back = (answer.status == 429 && closed).then_some(now + REST);
             let acknowledged = load.acknowledged(sent, answer);
             if now < counts || now >= end {
                 return;
