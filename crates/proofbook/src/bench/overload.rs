@@ -20,6 +20,8 @@ const TIMES: f64 = 3.0;
 /// Single events a second that ask, before and after, how the server is.
 const PROBES_PER_SECOND: u32 = 200;
 const PROBE_CONNECTIONS: usize = 32;
+/// Shorter than this, a slow machine may not answer one batch within its part.
+const TIME_MIN: Duration = Duration::from_secs(8);
 /// One look at how the server is.
 const SLICE: Duration = Duration::from_millis(250);
 /// Looks after the overload.
@@ -36,11 +38,12 @@ pub(super) fn run(terms: &Terms) -> Result<Report> {
     let server = Server::start(&Place::in_folder(scratch.path()))?;
     let mut batches = Post::new(&server, EVENTS, BATCH);
     let mut probes = Post::new(&server, EVENTS, 1);
-    let before = probe(&mut probes, terms.time / 8)?;
-    let able = load(&mut batches, CONNECTIONS, Pace::Closed, terms.time / 4)?.per_second();
+    let time = terms.time.max(TIME_MIN);
+    let before = probe(&mut probes, time / 8)?;
+    let able = load(&mut batches, CONNECTIONS, Pace::Closed, time / 4)?.per_second();
     ensure!(able > 0.0, "the server takes nothing");
     let offered = (able * TIMES / BATCH as f64).ceil();
-    let overload = load(&mut batches, OVERLOAD_CONNECTIONS, Pace::Open(offered as u32), terms.time / 2)?;
+    let overload = load(&mut batches, OVERLOAD_CONNECTIONS, Pace::Open(offered as u32), time / 2)?;
     let after = server.usage();
     let (end, mut normal_after) = (Instant::now(), None);
     for _ in 0..SLICES {
