@@ -13,13 +13,16 @@ use http::{HeaderMap, Response};
 use journal::{Credential, Denial, Done, Error, Scope, Verb};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::limits::{ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, DENIALS_PER_SECOND};
+use crate::limits::{
+    ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, BUNDLES_MAX, DENIALS_PER_SECOND, TAILS_MAX, TOKEN_BUNDLES_MAX,
+    TOKEN_TAILS_MAX,
+};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::quota::{Quotas, Rate, What};
 use crate::routes::{Need, Route};
-use crate::tail::Seats;
+use crate::seats::Seats;
 
 /// Shared by all requests of one server.
 pub(crate) struct App {
@@ -30,7 +33,9 @@ pub(crate) struct App {
     /// KiB of request bodies that may still be taken into memory.
     pub(crate) memory: Arc<Semaphore>,
     /// Tails that are open.
-    pub(crate) seats: Arc<Seats>,
+    pub(crate) tails: Arc<Seats>,
+    /// Bundles of bodies on their way to somebody.
+    pub(crate) bundles: Arc<Seats>,
     /// Becomes true when a stop was asked for.
     pub(crate) stopping: watch::Receiver<bool>,
     origins: RwLock<HashMap<String, String>>,
@@ -69,7 +74,8 @@ impl App {
             quotas: Quotas::default(),
             metrics: Metrics::default(),
             memory: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
-            seats: Arc::default(),
+            tails: Seats::of(TAILS_MAX, TOKEN_TAILS_MAX),
+            bundles: Seats::of(BUNDLES_MAX, TOKEN_BUNDLES_MAX),
             stopping,
             origins: RwLock::default(),
         }

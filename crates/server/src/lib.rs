@@ -26,6 +26,7 @@ mod reads;
 pub mod real;
 mod results;
 mod routes;
+mod seats;
 mod tail;
 mod tls;
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::Response;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use journal::{Access, Error, Scope};
 use tlog::tile::{Resource, TilePath};
 
@@ -10,6 +10,7 @@ use crate::app::Call;
 use crate::problem::Problem;
 use crate::reads::record;
 use crate::routes::Answer;
+use crate::seats::seated;
 
 fn answer(bytes: Vec<u8>, media: &'static str, cache: &'static str) -> Response<Body> {
     let mut answer = Response::new(Body::from(bytes));
@@ -71,6 +72,7 @@ pub(crate) async fn tile(call: Call) -> Answer {
 /// `GET /logs/{ledger}/bodies/...`
 pub(crate) async fn bodies(call: Call) -> Answer {
     let path = call.path("bodies/")?;
+    let seat = call.app.bundles.take(&call.credential()?.token_id)?;
     let ledger = call.ledger();
     let name = ledger.clone();
     let first = path.index.saturating_mul(256);
@@ -85,7 +87,12 @@ pub(crate) async fn bodies(call: Call) -> Answer {
         peer: call.peer.clone(),
     };
     record(&call, &access).await?;
-    Ok(answer(bytes, "application/octet-stream", "private, no-store"))
+    let length = HeaderValue::from(bytes.len());
+    let mut answer = answer(Vec::new(), "application/octet-stream", "private, no-store");
+    *answer.body_mut() = seated(bytes, seat);
+    // As before pieces were sent: a client that is cut off knows it.
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    Ok(answer)
 }
 
 /// `GET /logs/{ledger}/keys`

@@ -3,9 +3,9 @@
 //! Each window leaves one entry in `access` before its first entry is sent. A tail of `access` leaves out the entries
 //! that it causes itself, or it would never end.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,11 +17,12 @@ use journal::Access;
 use tokio::sync::watch;
 
 use crate::app::{Call, ask};
-use crate::limits::{TAIL_BYTES_MAX, TAIL_HEARTBEAT, TAIL_OWN_MAX, TAIL_PAGE, TAIL_WINDOW, TAILS_MAX, TOKEN_TAILS_MAX};
+use crate::limits::{TAIL_BYTES_MAX, TAIL_HEARTBEAT, TAIL_OWN_MAX, TAIL_PAGE, TAIL_WINDOW};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::results;
 use crate::routes::Answer;
+use crate::seats::Seat;
 
 struct Tail {
     call: Call,
@@ -39,42 +40,10 @@ struct Tail {
     _watching: Box<dyn Send + Sync>,
 }
 
-/// Tails that are open, by token.
-#[derive(Default)]
-pub(crate) struct Seats(Mutex<HashMap<String, usize>>);
-
-/// A tail's place among them, until it is dropped.
-struct Seat {
-    seats: Arc<Seats>,
-    token: String,
-}
-
-impl Seats {
-    fn take(self: &Arc<Self>, token: &str) -> Result<Seat, Problem> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = taken.get(token).copied().unwrap_or(0);
-        if mine >= TOKEN_TAILS_MAX || taken.values().sum::<usize>() >= TAILS_MAX {
-            return Err(Problem::new("busy", "too many tails are open at the moment"));
-        }
-        taken.insert(token.to_owned(), mine + 1);
-        Ok(Seat { seats: Arc::clone(self), token: token.to_owned() })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.token) {
-            Some(mine) if *mine > 1 => *mine -= 1,
-            _ => drop(taken.remove(&self.token)),
-        }
-    }
-}
-
 /// `GET /v1/ledgers/{ledger}/tail?from=`
 pub(crate) async fn tail(call: Call) -> Answer {
     let query = Query::parse(&call.query, &["from"])?;
-    let seat = call.app.seats.take(&call.credential()?.token_id)?;
+    let seat = call.app.tails.take(&call.credential()?.token_id)?;
     let ledger = call.ledger();
     let again = call.headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     let (tx, size) = watch::channel(0);
@@ -219,20 +188,4 @@ impl Tail {
 
 async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_token_does_not_take_all_tails() {
-        let seats = Arc::new(Seats::default());
-        let mut held: Vec<Seat> = (0..TOKEN_TAILS_MAX).filter_map(|_| seats.take("a").ok()).collect();
-        assert_eq!((held.len(), seats.take("a").err().map(|p| p.status)), (TOKEN_TAILS_MAX, Some(429)));
-        held.extend((0..TAILS_MAX).filter_map(|n| seats.take(&format!("b{n}")).ok()));
-        assert_eq!((held.len(), seats.take("c").is_ok()), (TAILS_MAX, false));
-        held.clear();
-        assert!(seats.take("a").is_ok() && seats.0.lock().is_ok_and(|taken| taken.is_empty()));
-    }
 }

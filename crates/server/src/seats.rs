@@ -1,0 +1,93 @@
+//! Seats for answers that hold much or last long: so many at one time, so many of one token.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+
+use crate::problem::Problem;
+
+/// The seats of one kind of answer.
+pub(crate) struct Seats {
+    /// Seats together, and of one token.
+    most: (usize, usize),
+    taken: Mutex<HashMap<String, usize>>,
+}
+
+/// A seat, until it is dropped.
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    token: String,
+}
+
+impl Seats {
+    pub(crate) fn of(all: usize, token: usize) -> Arc<Seats> {
+        Arc::new(Seats { most: (all, token), taken: Mutex::default() })
+    }
+
+    /// Errors: 429.
+    pub(crate) fn take(self: &Arc<Self>, token: &str) -> Result<Seat, Problem> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = taken.get(token).copied().unwrap_or(0);
+        if mine >= self.most.1 || taken.values().sum::<usize>() >= self.most.0 {
+            return Err(Problem::new("busy", "too many answers of this kind are under way at the moment"));
+        }
+        taken.insert(token.to_owned(), mine + 1);
+        Ok(Seat { seats: Arc::clone(self), token: token.to_owned() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&self.token) {
+            Some(mine) if *mine > 1 => *mine -= 1,
+            _ => drop(taken.remove(&self.token)),
+        }
+    }
+}
+
+/// A body that keeps its seat until the last piece was taken by the connection.
+pub(crate) fn seated(bytes: Vec<u8>, seat: Seat) -> Body {
+    let pieces = stream::unfold((Bytes::from(bytes), seat), |(mut rest, seat)| async move {
+        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some((Ok::<Bytes, std::convert::Infallible>(piece), (rest, seat)))
+    });
+    Body::from_stream(pieces)
+}
+
+/// Bytes that the connection gets at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[test]
+    fn one_token_does_not_take_all_seats() {
+        let seats = Seats::of(10, 4);
+        let mut held: Vec<Seat> = (0..5).filter_map(|_| seats.take("a").ok()).collect();
+        assert_eq!((held.len(), seats.take("a").err().map(|p| p.status)), (4, Some(429)));
+        held.extend((0..10).filter_map(|n| seats.take(&format!("b{n}")).ok()));
+        assert_eq!((held.len(), seats.take("c").is_ok()), (10, false));
+        held.clear();
+        assert!(seats.take("a").is_ok() && seats.taken.lock().is_ok_and(|taken| taken.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_body_comes_whole_and_gives_its_seat_back() {
+        let seats = Seats::of(1, 1);
+        for bytes in [vec![], vec![7; 1], vec![7; PIECE_BYTES], vec![7; 3 * PIECE_BYTES + 5]] {
+            let seat = seats.take("a").unwrap_or_else(|_| unreachable!());
+            let body = seated(bytes.clone(), seat);
+            assert!(seats.take("a").is_err());
+            let got = body.collect().await.map(|whole| whole.to_bytes().to_vec());
+            assert_eq!(got.ok(), Some(bytes));
+            assert!(seats.take("a").is_ok());
+        }
+    }
+}
