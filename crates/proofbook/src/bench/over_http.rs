@@ -80,6 +80,7 @@ impl Measured {
         if let Some(complaint) = &self.outcome.complaint {
             report.text("complaint", complaint);
         }
+        report.count("broken_connections", self.outcome.broken);
         report.count("blocks", self.grown("blocks"));
         let blocks = self.grown("blocks").max(1);
         report.number("events_per_block", self.grown("size") as f64 / blocks as f64);

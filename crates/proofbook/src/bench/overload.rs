@@ -63,6 +63,7 @@ pub(super) fn run(terms: &Terms) -> Result<Report> {
     }
     let others: u64 = overload.answers.iter().filter(|(s, _)| !matches!(**s, 200 | 429)).map(|(_, n)| n).sum();
     report.count("answers_neither_200_nor_429", others);
+    report.count("broken_connections", overload.broken);
     report.count("requests_that_had_to_wait_for_a_connection", overload.late);
     report.count("resident_max_mib", after.resident_max >> 20);
     report.count("resident_mib_after", server.usage().resident >> 20);

@@ -1,6 +1,7 @@
 //! Drives many connections from one thread.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-use super::connection::Connection;
+use super::connection::{Broken, Connection};
 use super::{Load, Target};
 use crate::bench::histogram::Histogram;
 
@@ -39,6 +40,8 @@ pub(in crate::bench) struct Outcome {
     pub(in crate::bench) times: Histogram,
     /// Open loop: requests that had to wait because no connection was free, the warm-up's included.
     pub(in crate::bench) late: u64,
+    /// Requests whose connection broke before their answer, the warm-up's included.
+    pub(in crate::bench) broken: u64,
     /// Length of the measurement.
     pub(in crate::bench) time: Duration,
     /// Body of the first answer that was neither 2xx nor 429.
@@ -63,16 +66,14 @@ pub(in crate::bench) fn drive(
     let epoll = epoll::create(CreateFlags::CLOEXEC).context("epoll")?;
     let mut all = Vec::with_capacity(connections);
     for n in 0..connections {
-        let connection = Connection::open(target.addr)?;
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET | EventFlags::RDHUP;
-        epoll::add(&epoll, &connection.stream, EventData::new_u64(n as u64), flags).context("epoll")?;
-        all.push(connection);
+        all.push(open(&epoll, target.addr, n)?);
     }
     let start = Instant::now();
     let (counts, end) = (start + warm_up, start + warm_up + time);
     let idle = (0..connections).rev().collect();
     let driver = Driver {
         epoll,
+        addr: target.addr,
         all,
         idle,
         load,
@@ -87,8 +88,16 @@ pub(in crate::bench) fn drive(
     driver.run(pace, begin)
 }
 
+fn open(epoll: &OwnedFd, addr: SocketAddr, n: usize) -> Result<Connection> {
+    let connection = Connection::open(addr)?;
+    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET | EventFlags::RDHUP;
+    epoll::add(epoll, &connection.stream, EventData::new_u64(n as u64), flags).context("epoll")?;
+    Ok(connection)
+}
+
 struct Driver<'a> {
     epoll: OwnedFd,
+    addr: SocketAddr,
     all: Vec<Connection>,
     idle: Vec<usize>,
     load: &'a mut dyn Load,
@@ -165,7 +174,11 @@ impl Driver<'_> {
             self.idle.pop();
             let load = &mut *self.load;
             if let Some(connection) = self.all.get_mut(n) {
-                connection.send(due, |out| load.request(out))?;
+                if connection.is_closed() {
+                    // It was idle for longer than the server keeps one.
+                    *connection = open(&self.epoll, self.addr, n)?;
+                }
+                connection.send(due, |out| load.request(out));
             }
         }
         Ok(())
@@ -175,11 +188,12 @@ impl Driver<'_> {
         let n = usize::try_from(n).unwrap_or(usize::MAX);
         let Some(connection) = self.all.get_mut(n) else { return Ok(()) };
         if connection.is_idle() {
-            // The first report of a socket that can be written to; a closed one shows at the next request.
+            // The first report of a socket that can be written to, or the last one of any.
+            connection.look();
             return Ok(());
         }
         if flags.contains(EventFlags::OUT) {
-            connection.write()?;
+            connection.write();
         }
         if !flags.contains(EventFlags::IN) {
             return Ok(());
@@ -187,7 +201,7 @@ impl Driver<'_> {
         let (load, outcome, closed) = (&mut *self.load, &mut self.outcome, self.closed);
         let (counts, end) = (self.counts, self.end);
         let mut pushed_back = None;
-        connection.receive(|due, sent, answer| {
+        let whole = connection.receive(|due, sent, answer| {
             let now = Instant::now();
             // In an open loop what is due goes out, whatever was answered before.
             pushed_back = (answer.status == 429 && closed).then_some(now + REST);
@@ -203,7 +217,13 @@ impl Driver<'_> {
             if !matches!(answer.status, 200..300 | 429) && outcome.complaint.is_none() {
                 outcome.complaint = Some(String::from_utf8_lossy(answer.body).chars().take(300).collect());
             }
-        })?;
+        });
+        if let Err(Broken(error)) = whole {
+            // The server may close a connection just as a request is on its way: its fate is unknown.
+            self.outcome.broken += 1;
+            self.outcome.complaint.get_or_insert(error);
+            *connection = open(&self.epoll, self.addr, n)?;
+        }
         if connection.is_idle() {
             match pushed_back {
                 Some(rested) => self.resting.push_back((rested, n)),
