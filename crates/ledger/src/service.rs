@@ -375,6 +375,7 @@ fn run_verifier(shared: &Shared, mut recheck: Recheck, stop: &AtomicBool) {
 
 fn run_publisher(mut publisher: Publisher, stop: &AtomicBool) -> Publisher {
     let shared = Arc::clone(&publisher.shared);
+    let _guard = Guard(&shared, "publisher");
     while !stop.load(Ordering::Acquire) && shared.poisoned().is_none() {
         publisher.watch_disk();
         match publisher.due_in_ms() {
@@ -442,7 +443,7 @@ fn recover_ledger(
     Ok((shared, writer, publisher, report))
 }
 
-/// A panic in the sequencer, sealer or verifier poisons its ledger.
+/// A panic in the sequencer, publisher, sealer or verifier poisons its ledger.
 struct Guard<'a>(&'a Shared, &'static str);
 
 impl Drop for Guard<'_> {

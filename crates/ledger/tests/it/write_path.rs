@@ -209,6 +209,25 @@ fn a_flip_on_the_way_to_the_signature_is_refused_at_every_stage() {
 }
 
 #[test]
+fn a_publisher_that_panics_stops_the_ledger() {
+    let mut rig = Rig::new();
+    let armed = Arc::new(AtomicBool::new(false));
+    let fires = Arc::clone(&armed);
+    rig.config.fault = Some(Arc::new(move |stage, _: &mut [u8]| {
+        assert!(stage != Stage::BeforeSign || !fires.load(Ordering::SeqCst), "a bug on the way to the signature");
+    }));
+    let (ledger, _) = rig.open().unwrap();
+    armed.store(true, Ordering::SeqCst);
+    append(&ledger, batch(0, 1)).unwrap();
+    let (tx, rx) = std::sync::mpsc::channel();
+    ledger.wait_published(1, Box::new(move |outcome| drop(tx.send(outcome.map(|_| ())))));
+    // Not a wait for ever, and not a log that goes on without signatures.
+    let answer = rx.recv_timeout(std::time::Duration::from_secs(10)).expect("an answer in time");
+    assert!(matches!(answer, Err(AppendError::Poisoned(why)) if why.contains("publisher")));
+    assert!(matches!(append(&ledger, batch(1, 1)), Err(AppendError::Poisoned(_))));
+}
+
+#[test]
 fn a_clock_that_is_set_back_keeps_no_checkpoint_away() {
     let rig = Rig::new();
     let (ledger, _) = rig.open().unwrap();
