@@ -90,7 +90,6 @@ struct Threads {
     writer: JoinHandle<()>,
     publisher: JoinHandle<Publisher>,
     sealer: JoinHandle<()>,
-    verifier: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     stop_sealer: Arc<AtomicBool>,
 }
@@ -134,14 +133,12 @@ impl Ledger {
                 move || run_sealer(&shared, sealer)
             })
             .map_err(io)?;
-        let verifier = match recheck {
-            None => None,
-            Some(recheck) => {
-                let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
-                Some(name("verifier").spawn(move || run_verifier(&shared, recheck, &stop)).map_err(io)?)
-            }
-        };
-        let threads = Threads { writer, publisher, sealer, verifier, stop, stop_sealer };
+        if let Some(recheck) = recheck {
+            // Nobody waits for its end: it only reads, and with its priority a set can take long.
+            let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
+            name("verifier").spawn(move || run_verifier(&shared, recheck, &stop)).map_err(io)?;
+        }
+        let threads = Threads { writer, publisher, sealer, stop, stop_sealer };
         let threads = Arc::new(Mutex::new(Some(threads)));
         Ok((Ledger { shared, threads }, report))
     }
@@ -291,10 +288,8 @@ impl Ledger {
         self.shared.wake_sealer();
         let publisher = threads.publisher.join().map_err(|_| failed("publisher"));
         let sealed = threads.sealer.join().map_err(|_| failed("sealer"));
-        let verified = threads.verifier.map_or(Ok(()), |thread| thread.join().map_err(|_| failed("verifier")));
         written?;
         sealed?;
-        verified?;
         publisher?.publish().map_err(AppendError::Poisoned)?;
         let waiters = std::mem::take(&mut self.shared.shown().waiters);
         waiters.into_iter().for_each(|(_, done)| done(Err(AppendError::Closing)));

@@ -1,12 +1,14 @@
 //! The running ledger seals by itself: on a real disk and on one that fails.
 
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ledger::AppendError;
-use testkit::{Fault, FaultKind, OpKind, SimDisk};
+use ledger::{AppendError, Outcome};
+use testkit::{Fault, FaultKind, OpKind, Rng, SimDisk};
 use tlog::verify_inclusion;
 
-use crate::rig::{Rig, append, numbered, until};
+use crate::rig::{Rig, append, numbered, push_numbered, until};
 
 /// Appends batches of 100 until `size` entries are durable.
 fn fill(ledger: &ledger::Ledger, size: u64) {
@@ -154,5 +156,112 @@ fn the_status_tells_the_truth_about_immutability() {
     } else {
         assert_eq!(immutable, [false; 5]);
         assert!(!ledger.status().immutable);
+    }
+}
+
+/// Callers who append, send again and read while sets are sealed and released under them.
+#[test]
+fn nothing_is_doubled_or_missed_while_entries_move_from_tail_to_sets() {
+    const TOTAL: u64 = 12_000;
+    let mut rig = Rig::new();
+    rig.config.segment_bytes = 20_000;
+    // Callers wait for the sealer, so that most of it happens while they run.
+    rig.config.backlog_bytes_max = 500_000;
+    rig.config.publish_busy_ms = 0;
+    let (ledger, _) = rig.open().unwrap();
+    let indexes: Mutex<Vec<Option<u64>>> = Mutex::new(vec![None; usize::try_from(TOTAL).unwrap()]);
+    let (taken, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|seed| {
+                let (ledger, indexes, taken) = (&ledger, &indexes, &taken);
+                scope.spawn(move || append_and_repeat(ledger, indexes, taken, TOTAL, seed))
+            })
+            .collect();
+        for seed in 10..12 {
+            let (ledger, done) = (&ledger, &done);
+            scope.spawn(move || read_at_random(ledger, done, seed));
+        }
+        let repeats: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+        done.store(true, Ordering::Release);
+        assert!(repeats > TOTAL / 4, "{repeats} repeats");
+    });
+    assert_eq!(ledger.size(), TOTAL, "an entry was appended twice or not at all");
+    assert!(ledger.status().sealed_size > TOTAL / 2);
+    ledger.close().unwrap();
+    let (ledger, _) = rig.open().unwrap();
+    for (number, index) in (0..).zip(indexes.into_inner().unwrap()) {
+        let entry = ledger.entry(index.unwrap()).unwrap();
+        assert_eq!(entry.body, Some(format!("body of entry {number}").into_bytes()));
+    }
+    ledger.close().unwrap();
+}
+
+/// Takes numbers by the fifty, appends them and some older ones; gives how many repeats were known.
+fn append_and_repeat(
+    ledger: &ledger::Ledger,
+    indexes: &Mutex<Vec<Option<u64>>>,
+    taken: &AtomicU64,
+    total: u64,
+    seed: u64,
+) -> u64 {
+    let (mut rng, mut repeats) = (Rng::new(seed), 0);
+    let at = |number: u64| usize::try_from(number).unwrap();
+    loop {
+        let first = taken.fetch_add(50, Ordering::SeqCst);
+        if first >= total {
+            return repeats;
+        }
+        let mut numbers: Vec<u64> = (first..first + 50).collect();
+        let older: Vec<u64> = (0..20).map(|_| rng.below(first + 1)).collect();
+        // Numbers of the other caller may be on their way: only those that were answered are repeats.
+        numbers.extend(older.into_iter().filter(|n| indexes.lock().unwrap()[at(*n)].is_some()));
+        let answers = loop {
+            let mut batch = ledger::Batch::default();
+            numbers.iter().for_each(|n| push_numbered(&mut batch, *n));
+            match append(ledger, batch) {
+                Ok(answers) => break answers,
+                Err(AppendError::Busy(_)) => std::thread::yield_now(),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        let mut known = indexes.lock().unwrap();
+        for (number, outcome) in numbers.into_iter().zip(answers.outcomes) {
+            match (known[at(number)], outcome) {
+                (None, Outcome::Appended { index, .. }) => known[at(number)] = Some(index),
+                (Some(before), Outcome::Duplicate { index, leaf_hash }) => {
+                    assert_eq!(index, before, "entry {number} has two indexes");
+                    assert_ne!(leaf_hash, tlog::Hash([0; 32]));
+                    repeats += 1;
+                }
+                other => panic!("entry {number}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// Reads and proves at random until told to end: whatever is published can be read and proven at any moment.
+fn read_at_random(ledger: &ledger::Ledger, done: &AtomicBool, seed: u64) {
+    let mut rng = Rng::new(seed);
+    while !done.load(Ordering::Acquire) {
+        let published = ledger.checkpoint();
+        if published.size < 300 {
+            std::thread::yield_now();
+            continue;
+        }
+        let index = rng.below(published.size);
+        let entry = ledger.entry(index).unwrap();
+        let proof = ledger.prove(index, published.size).unwrap();
+        verify_inclusion(&tlog::leaf_hash(&entry.leaf), index, published.size, &proof, &published.root).unwrap();
+        let bundle = rng.below(published.size / 256);
+        let leaves = ledger.bundle(bundle, 256).unwrap();
+        assert_eq!(tlog::decode_bundle(&leaves).unwrap().len(), 256);
+        ledger.bundle_gzip(bundle, 256).unwrap();
+        ledger.tile(0, bundle, 256).unwrap();
+        let from = rng.below(published.size);
+        let some = ledger.entries(from..published.size.min(from + 300)).unwrap();
+        assert!(some.iter().zip(from..).all(|(entry, n)| entry.index == n) && !some.is_empty());
+        let size = 1 + rng.below(published.size);
+        ledger.consistency(size, published.size).unwrap();
     }
 }
