@@ -17,6 +17,7 @@ mod folder;
 mod frame;
 mod handover;
 pub mod limits;
+mod nodes;
 mod parallel;
 mod pin;
 mod publish;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use tlog::{Hash, Nodes, ProofError, Resource, TilePath};
 
 use crate::error::{Corrupt, ReadError};
+use crate::nodes::PathNodes;
 use crate::sealed::BUNDLE;
 use crate::shared::Shared;
 use crate::types::{Entry, Kind, Signed};
@@ -19,9 +20,10 @@ impl Shared {
         let tile = TilePath::tile(level, index, width).ok_or(ReadError::Refused("no such tile"))?;
         let signed = self.within(&tile)?;
         let (first, height) = (index * BUNDLE, level.saturating_mul(8));
-        let hashes = self.store.level(height, first..first + u64::from(width))?;
+        let nodes = PathNodes::new(&self.store);
+        let hashes = nodes.level(height, first..first + u64::from(width))?;
         let (start, end) = (first << height, (first + u64::from(width)) << height);
-        let proof = tlog::subtree_consistency(&self.store, start, end, signed.size).map_err(|e| proof_error(&e))?;
+        let proof = tlog::subtree_consistency(&nodes, start, end, signed.size).map_err(|e| proof_error(&e))?;
         let root =
             tlog::subtree_hash(&OneTile { height, first, hashes: &hashes }, start, end).map_err(|e| proof_error(&e))?;
         tlog::verify_subtree_consistency(start, end, signed.size, &proof, &root, &signed.root)
@@ -77,8 +79,9 @@ impl Shared {
         if size > signed.size || index >= size {
             return Err(ReadError::BeyondTree { asked: size.max(index), size: signed.size });
         }
-        let proof = tlog::inclusion(&self.store, index, size).map_err(|e| proof_error(&e))?;
-        let root = self.root_of(size, &signed)?;
+        let nodes = PathNodes::new(&self.store);
+        let proof = tlog::inclusion(&nodes, index, size).map_err(|e| proof_error(&e))?;
+        let root = self.root_of(&nodes, size, &signed)?;
         tlog::verify_inclusion(&self.store.hash(index)?, index, size, &proof, &root)
             .map_err(|_| self.damaged(index))?;
         Ok(proof)
@@ -89,19 +92,20 @@ impl Shared {
         if to > signed.size || from > to {
             return Err(ReadError::BeyondTree { asked: to.max(from), size: signed.size });
         }
-        let proof = tlog::consistency(&self.store, from, to).map_err(|e| proof_error(&e))?;
-        let (old, new) = (self.root_of(from, &signed)?, self.root_of(to, &signed)?);
+        let nodes = PathNodes::new(&self.store);
+        let proof = tlog::consistency(&nodes, from, to).map_err(|e| proof_error(&e))?;
+        let (old, new) = (self.root_of(&nodes, from, &signed)?, self.root_of(&nodes, to, &signed)?);
         tlog::verify_consistency(from, to, &proof, &old, &new).map_err(|_| self.damaged(0))?;
         Ok(proof)
     }
 
     /// The root of an earlier size, checked to be one that the signed tree continues.
-    fn root_of(&self, size: u64, signed: &Signed) -> Result<Hash, ReadError> {
+    fn root_of(&self, nodes: &PathNodes<'_>, size: u64, signed: &Signed) -> Result<Hash, ReadError> {
         if size == signed.size {
             return Ok(signed.root);
         }
-        let root = tlog::root(&self.store, size).map_err(|e| proof_error(&e))?;
-        let proof = tlog::consistency(&self.store, size, signed.size).map_err(|e| proof_error(&e))?;
+        let root = tlog::root(nodes, size).map_err(|e| proof_error(&e))?;
+        let proof = tlog::consistency(nodes, size, signed.size).map_err(|e| proof_error(&e))?;
         tlog::verify_consistency(size, signed.size, &proof, &root, &signed.root).map_err(|_| self.damaged(0))?;
         Ok(root)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tlog::{Hash, NodeMissing, Nodes, leaf_hash, node_hash, perfect_root};
+use tlog::{Hash, leaf_hash};
 
 use crate::dedup::{DedupIndex, Unsure};
 use crate::error::{Corrupt, ReadError};
@@ -17,17 +17,12 @@ use crate::sealed::{BUNDLE, SealedSets};
 use crate::tail::Tail;
 use crate::types::{BodyDigest, Entry, Tags};
 
-/// Roots of complete subtrees are kept in memory from this height on: one hash for 65,536 sealed entries.
-const CROWN_LEVEL: u8 = 16;
-/// Height of a bundle's root.
-const BUNDLE_LEVEL: u8 = 8;
-
 /// The stored log; clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
     tail: Arc<RwLock<Tail>>,
     sealed: Arc<RwLock<Arc<SealedSets>>>,
-    /// Roots of sealed subtrees by height and number; a cache that is filled by the first proofs.
+    /// Roots of large sealed subtrees by height and number; a cache that is filled by the first proofs.
     crown: Arc<Mutex<BTreeMap<(u8, u64), Hash>>>,
     /// Identities of sealed entries; a raw ledger has none.
     dedup: Option<Arc<DedupIndex>>,
@@ -170,26 +165,13 @@ impl Store {
     }
 
     /// Roots of the bundles of a range of entries that begins and ends with one.
-    fn roots(&self, range: Range<u64>) -> Result<Vec<Hash>, ReadError> {
+    pub(crate) fn roots(&self, range: Range<u64>) -> Result<Vec<Hash>, ReadError> {
         let bundles = |part: Range<u64>| part.start / BUNDLE..part.end / BUNDLE;
         let (range, base, tail) = self.split(range, |tail, part| tail.roots(bundles(part)))?;
         let sealed = range.start..base;
         let mut roots = if sealed.is_empty() { Vec::new() } else { self.sealed().bundle_roots(bundles(sealed))? };
         roots.extend(tail);
         Ok(roots)
-    }
-
-    /// Hashes of one height, by their numbers.
-    pub(crate) fn level(&self, height: u8, nodes: Range<u64>) -> Result<Vec<Hash>, ReadError> {
-        match height {
-            0 => self.hashes(nodes),
-            BUNDLE_LEVEL => self.roots(nodes.start * BUNDLE..nodes.end * BUNDLE),
-            _ => {
-                let node = |i| self.node(height, i);
-                let missing = |e: NodeMissing| ReadError::NodeMissing { level: e.level, index: e.index };
-                nodes.map(|i| node(i).map_err(missing)).collect()
-            }
-        }
     }
 
     /// Looks up the part of a range that the tail holds, at one moment; what lies before the point that is returned is
@@ -284,39 +266,17 @@ impl Store {
         Ok(Some(entries))
     }
 
-    fn crown(&self) -> std::sync::MutexGuard<'_, BTreeMap<(u8, u64), Hash>> {
+    /// A cached root of a sealed subtree.
+    pub(crate) fn crown(&self, level: u8, index: u64) -> Option<Hash> {
+        self.held_crown().get(&(level, index)).copied()
+    }
+
+    /// Caches the root of a subtree whose leaves are all sealed.
+    pub(crate) fn keep_crown(&self, level: u8, index: u64, hash: Hash) {
+        self.held_crown().insert((level, index), hash);
+    }
+
+    fn held_crown(&self) -> std::sync::MutexGuard<'_, BTreeMap<(u8, u64), Hash>> {
         self.crown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read_node(&self, level: u8, range: Range<u64>) -> Result<Hash, ReadError> {
-        if level < BUNDLE_LEVEL {
-            Ok(perfect_root(&self.hashes(range)?))
-        } else {
-            Ok(perfect_root(&self.roots(range)?))
-        }
-    }
-}
-
-impl Nodes for Store {
-    fn node(&self, level: u8, index: u64) -> Result<Hash, NodeMissing> {
-        let missing = NodeMissing { level, index };
-        let width = 1u64.checked_shl(u32::from(level)).ok_or(missing)?;
-        let start = index.checked_mul(width).ok_or(missing)?;
-        let end = start.checked_add(width).ok_or(missing)?;
-        if level < CROWN_LEVEL {
-            return self.read_node(level, start..end).map_err(|_| missing);
-        }
-        if let Some(known) = self.crown().get(&(level, index)) {
-            return Ok(*known);
-        }
-        let hash = if level == CROWN_LEVEL {
-            self.read_node(level, start..end).map_err(|_| missing)?
-        } else {
-            node_hash(&self.node(level - 1, index * 2)?, &self.node(level - 1, index * 2 + 1)?)
-        };
-        if end <= self.sealed().end() {
-            self.crown().insert((level, index), hash);
-        }
-        Ok(hash)
     }
 }
