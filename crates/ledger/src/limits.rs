@@ -26,3 +26,6 @@ pub const DEDUP_MERGE_STEP: usize = 1 << 19;
 pub const DEDUP_DENSE_RECORDS: u64 = 16 << 20;
 /// Records of the largest run that has a filter: all filters of a ledger together stay below about 240 MiB.
 pub const DEDUP_BLOOM_RECORDS: u64 = 64 << 20;
+/// Bytes behind the last checkpoint up to which the publisher reads past the system's cache: a device that is busy with
+/// more than this writes slower for each byte that is read back (docs/decisions/0005).
+pub const PUBLISH_DEVICE_BYTES_MAX: u64 = 8 << 20;

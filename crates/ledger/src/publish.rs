@@ -9,6 +9,7 @@ use crate::checkpoints::CheckpointLog;
 use crate::config::Stage;
 use crate::error::with_causes;
 use crate::frame::SEGMENT_HEADER_BYTES;
+use crate::limits::PUBLISH_DEVICE_BYTES_MAX;
 use crate::segment::{Checks, Step, Taken, Walk, read_header};
 use crate::shared::{Shared, lock};
 use crate::tail::Segment;
@@ -41,7 +42,7 @@ impl Publisher {
         result
     }
 
-    /// Walks the blocks that were committed since the last time, from the device.
+    /// Walks the blocks that were committed since the last time: from the device, or from its cache under load.
     fn verify(&mut self) -> Result<(), String> {
         loop {
             let (segment, next) = {
@@ -55,6 +56,8 @@ impl Publisher {
                 self.enter(&segment)?;
             }
             let path = segment.file.path.display();
+            // Decision 0005: the device is asked while it keeps up.
+            self.taken.read_device(segment.end_offset.saturating_sub(self.at.1) <= PUBLISH_DEVICE_BYTES_MAX);
             while self.at.1 < segment.end_offset {
                 let step = self
                     .walk

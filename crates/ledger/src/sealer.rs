@@ -160,7 +160,8 @@ impl Sealer {
             Some(cursor) => cursor,
             None => self.first_cursor(&sealed)?,
         };
-        let mut taken = Taken::from_device();
+        // The first attempt reads what the publisher has compared, through the cache; a second one asks the device.
+        let mut taken = if self.careful { Taken::from_device() } else { Taken::default() };
         let mut behind = None;
         while cursor.skim.size < target {
             if self.stop.load(Ordering::Acquire) {

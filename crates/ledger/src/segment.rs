@@ -142,6 +142,11 @@ impl Taken {
         Taken { device: true, ..Taken::default() }
     }
 
+    /// From the device, or through the system's cache, from the next read on.
+    pub(crate) fn read_device(&mut self, device: bool) {
+        self.device = device;
+    }
+
     fn bytes(&self) -> &[u8] {
         self.span.pages.bytes().get(self.block.clone()).unwrap_or_default()
     }
