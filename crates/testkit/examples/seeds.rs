@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use testkit::{SimDisk, keys};
+use testkit::{SimDisk, entries, keys};
 use tlog::mirror::{MirrorInfo, Package, UploadHeader};
 use tlog::witness::{AddCheckpoint, SignSubtree};
 use tlog::{Checkpoint, Frontier, Hash, TlogProof, leaf_hash};
@@ -36,6 +36,17 @@ fn main() {
         ("key_note", vec![signer.key_note(0).into_bytes()]),
         ("pin", vec![pin()]),
         ("checkpoint_log", vec![checkpoint_log(&note)]),
+        ("event_native", NATIVE.iter().map(|text| text.as_bytes().to_vec()).collect()),
+        ("event_cloudtrail", vec![CLOUDTRAIL.into()]),
+        ("event_openbao", sample("openbao/audit.jsonl", 40)),
+        ("event_syslog", sample("sshd/web-1-auth-rfc5424.log", 25)),
+        ("event_text", [sample("auditd/web-1-enriched.log", 5), sample("sudo/web-1-sudo.json", 5)].concat()),
+        ("event_split", bodies()),
+        ("event_leaf", vec![leaf()]),
+        ("event_strict_json", NATIVE.iter().chain(&JSON).map(|text| text.as_bytes().to_vec()).collect()),
+        ("ledger_recover", vec![edits(0), edits(20), foreign_segment()]),
+        ("sealed_manifest", vec![sealed_set()]),
+        ("sealed_set", vec![edits(0), edits(3)]),
     ];
     for (target, inputs) in seeds {
         let folder = out.join(target);
@@ -90,4 +101,107 @@ fn checkpoint_log(note: &str) -> Vec<u8> {
     let mut seed = vec![128];
     seed.extend(disk.read_file(&disk.files()[0]).unwrap());
     seed
+}
+
+const NATIVE: [&str; 4] = [
+    r#"{"action":"invoice.viewed"}"#,
+    r#"{"id":"7","source":"urn:example:app","action":"user.login","category":"user","severity":"info",
+        "occurred_at":"2026-11-24T10:00:00.5+01:00","actor":{"type":"user","id":"ada","name":"Ada","ip":"192.0.2.7"},
+        "targets":[{"type":"invoice","id":"9"}],"outcome":{"status":"denied","reason":"mfa"},"message":"no"}"#,
+    r#"{"action":"a.b","source_seq":{"epoch":"e","n":5},"subjects":[{"type":"person","id":"x"}],"tenant":"default",
+        "before":{"a":[1,-0.5e3]},"after":null,"metadata":{"k":"v"},"ext":{"deep":[[[{}]]]},"trace_id":"ab"}"#,
+    r#"{"action":"a","message":"\u00e9\ud83d\ude00\n","unknown":true}"#,
+];
+
+const JSON: [&str; 3] = ["[1e308,-0,0.1E-7,18446744073709551616]", r#"{"":{"\u0000":"\\\/\b\f"}}"#, " \ttrue\r\n"];
+
+const CLOUDTRAIL: &str = r#"{"eventVersion":"1.08","userIdentity":{"type":"AssumedRole","principalId":"AROA:ada",
+    "arn":"arn:aws:sts::123456789012:assumed-role/ops/ada","accountId":"123456789012","sessionContext":{"sessionIssuer":
+    {"type":"Role","userName":"ops"},"attributes":{"mfaAuthenticated":"true"}}},"eventTime":"2026-11-24T10:00:00Z",
+    "eventSource":"s3.amazonaws.com","eventName":"DeleteBucket","awsRegion":"eu-west-1","sourceIPAddress":"192.0.2.7",
+    "userAgent":"cli","errorCode":"AccessDenied","errorMessage":"no","requestParameters":{"bucketName":"b"},
+    "responseElements":null,"requestID":"r","eventID":"11111111-2222-3333-4444-555555555555","readOnly":false,
+    "resources":[{"ARN":"arn:aws:s3:::b","type":"AWS::S3::Bucket"}],"eventType":"AwsApiCall",
+    "recipientAccountId":"123456789012","eventCategory":"Management"}"#;
+
+/// Each n-th line of a sample.
+fn sample(file: &str, step: usize) -> Vec<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(file);
+    let bytes = std::fs::read(&path).unwrap();
+    bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()).step_by(step).take(24).map(<[u8]>::to_vec).collect()
+}
+
+/// Bodies of requests behind the byte that chooses format and framing.
+fn bodies() -> Vec<Vec<u8>> {
+    let list = [
+        (0, format!("[{},{}]", NATIVE[0], NATIVE[3])),
+        (5, format!("{}\n\n{}\r\n", NATIVE[0], NATIVE[3])),
+        (1, format!("{{\"Records\":[{CLOUDTRAIL}]}}")),
+        (3, "<34>1 2026-11-24T10:00:00Z h sshd 1 - - x\n<13>Nov 24 10:00:00 h su: y".to_owned()),
+        (4, "a\n\nb".to_owned()),
+    ];
+    list.into_iter().map(|(choice, body)| [&[choice], body.as_bytes()].concat()).collect()
+}
+
+fn leaf() -> Vec<u8> {
+    let digest = leaf_hash(b"body").hex();
+    let times = r#""occurred_at":"2026-11-24T10:00:00.000000000Z","received_at":"2026-11-24T10:00:00.000000001Z""#;
+    format!(
+        "{{\"v\":1,\"entry_id\":\"01JD0000000000000000000000\",\"source\":\"urn:example:app\",\"source_epoch\":\"e\",\
+         \"source_seq\":5,\"action\":\"user.login\",\"category\":\"user\",\"severity\":\"info\",\
+         \"outcome\":\"success\",{times},\"body_sha256\":\"{digest}\",\"body_bytes\":4}}"
+    )
+    .into_bytes()
+}
+
+/// A leading byte, then edits of five bytes each: file, offset, mask.
+fn edits(first: u8) -> Vec<u8> {
+    [&[first][..], &[1, 0, 0, 200, 1], &[0, 0, 1, 44, 0x80], &[2, 0, 0, 90, 0]].concat()
+}
+
+/// A segment behind the byte that says: foreign.
+fn foreign_segment() -> Vec<u8> {
+    let disk = SimDisk::new();
+    for folder in ["/l", "/l/wal", "/l/sealed", "/views"] {
+        disk.make_dir(Path::new(folder)).unwrap();
+    }
+    let setup = ledger::Setup {
+        disk: disk.door(),
+        wal: "/l/wal".into(),
+        sealed: "/l/sealed".into(),
+        origin: ORIGIN.to_owned(),
+        ulid: "01JD0000000000000000000000".to_owned(),
+        views: "/views/v".into(),
+        views_mac: std::sync::Arc::new(|parts| leaf_hash(&parts.concat()).0),
+        about: [7; 32],
+        kind: ledger::Kind::Audit,
+        config: ledger::Config { disk_low_bytes: 0, ..ledger::Config::default() },
+        clock: testkit::VirtualClock::at(1).door(),
+        stamp: entries::stamp(),
+        body_digest: entries::body_digest(),
+    };
+    let (mut writer, _) = ledger::recover(&setup, &[]).unwrap();
+    writer.commit(vec![entries::batch(0, 3, 50, false)]).unwrap();
+    writer.commit(vec![entries::batch(3, 1, 9, false)]).unwrap();
+    let wal = disk.files().into_iter().find(|file| file.extension().is_some_and(|e| e == "wal")).unwrap();
+    [&[255], disk.read_file(&wal).unwrap().as_slice()].concat()
+}
+
+fn sealed_set() -> Vec<u8> {
+    let disk = SimDisk::new();
+    disk.make_dir(Path::new("/s")).unwrap();
+    let spec = ledger::sealed::SetSpec {
+        origin: ORIGIN.to_owned(),
+        kind: ledger::Kind::Audit,
+        frontier: Frontier::new(),
+        previous: [7; 32],
+        gzip_level: 1,
+        zstd_level: 1,
+    };
+    let mut writer = ledger::sealed::SetWriter::begin(&disk.door(), Path::new("/s"), spec).unwrap();
+    for number in 0..256 {
+        let made = entries::entry(number, 20);
+        writer.push(&made.stamped(number), Some(&made.body), made.tags, number).unwrap();
+    }
+    writer.finish(&entries::body_digest(), None).unwrap().to_text().into_bytes()
 }

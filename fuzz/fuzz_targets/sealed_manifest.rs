@@ -1,0 +1,12 @@
+//! A manifest of any bytes: what parses is written as the same bytes.
+#![no_main]
+
+use ledger::sealed::Manifest;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(manifest) = Manifest::parse(data) {
+        assert_eq!(manifest.to_text().as_bytes(), data);
+        assert!(manifest.first < manifest.end && manifest.frontier.size() == manifest.end);
+    }
+});
