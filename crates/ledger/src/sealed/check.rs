@@ -196,7 +196,9 @@ impl SetJudge<'_> {
         if let Some(part) = files.get(PartKind::Tags) {
             let number = window.bundles.start + k as u64;
             let at = HEADER_BYTES + number * TAGS_BUNDLE_BYTES;
-            let digest = HEADER_BYTES + parts::bundles(self.set).saturating_mul(TAGS_BUNDLE_BYTES) + number * 32;
+            let digests =
+                parts::bundles(self.set).checked_mul(TAGS_BUNDLE_BYTES).map_or(u64::MAX, |b| b + HEADER_BYTES);
+            let digest = digests.saturating_add(number * 32);
             if digest.saturating_add(32) <= part.len {
                 let tags = read(&*part.file, at..at + TAGS_BUNDLE_BYTES)?;
                 facts.tags_differ = !bundle::tags_hold(&tags, &read(&*part.file, digest..digest + 32)?);

@@ -176,7 +176,7 @@ impl Walk<'_> {
             Told::Bundle(leaves) => tree.bundle(marks, leaves),
         });
         let found = found.map_err(VerifyError::io("check the sealed set in", &dir))?;
-        steps.advance(manifest.leaves.bytes + manifest.bodies.unwrap_or(0));
+        steps.advance(manifest.leaves.bytes.saturating_add(manifest.bodies.unwrap_or(0)));
         let peaks = manifest.frontier.hashes();
         match self.tree.is(manifest.end, peaks) {
             Some(true) => self.tree.keep(self.marks),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger::sealed::{SealedSets, SetSpec, SetWriter};
+use ledger::sealed::{Manifest, SealedSets, SetSpec, SetWriter};
 use ledger::verify::{FolderReport, Note, VerifyError, VerifyOptions, verify_folder};
 use ledger::{CheckpointLog, Code, Kind};
 use testkit::SimDisk;
@@ -240,6 +240,37 @@ fn a_set_made_anew_contradicts_the_segments() {
     let found = lines(&verify(&disk, &folder::options(None, 1)));
     let expected = format!("manifest-altered {ULID} sealed/00000000000000000256.seal 0..{seal} 256..512");
     assert!(found.contains(&expected), "{found:?}");
+}
+
+/// Numbers of a hostile manifest under a right digest are used for nothing before the files bear them out.
+#[test]
+fn a_manifest_may_claim_anything() {
+    let disk = small(Kind::Audit, Until::Today);
+    let whole = disk.snapshot();
+    let path = ledger_file("sealed/00000000000000000256.seal");
+    let seal = Manifest::parse(&disk.read_file(&path).unwrap()).unwrap();
+    for end in [768, 1 << 20, 1 << 62, (1_u64 << 63) - 256] {
+        for bytes in [None, Some(0), Some(u64::MAX)] {
+            disk.restore(&whole);
+            let mut claimed = seal.clone();
+            claimed.end = end;
+            let hashes = vec![Hash([3; 32]); end.count_ones() as usize];
+            claimed.frontier = tlog::Frontier::from_parts(end, hashes).unwrap();
+            if let Some(bytes) = bytes {
+                claimed.leaves.bytes = bytes;
+                claimed.tiles.bytes = bytes;
+                claimed.bodies = Some(bytes);
+                claimed.tags.as_mut().unwrap().bytes = bytes;
+            }
+            disk.write_file(&path, claimed.to_text().as_bytes()).unwrap();
+            let report = verify(&disk, &folder::options(Some(&pin()), 2));
+            let found = lines(&report);
+            for kind in ["leaves", "bodies", "tags", "tiles"] {
+                let name = format!(" sealed/00000000000000000256.{kind} ");
+                assert!(found.iter().any(|line| line.contains(&name)), "{end}: nothing is said of {kind}: {found:?}");
+            }
+        }
+    }
 }
 
 #[test]
