@@ -137,7 +137,7 @@ impl Torture {
             assert_eq!(expected.insert(receipt.index, id.clone()), None, "two events were given one index");
         }
         self.export(&up, &expected);
-        up.stop_cleanly();
+        crate::judged::stopped_and_whole(&self.folder, up);
     }
 
     fn export(&self, up: &Up, expected: &BTreeMap<u64, String>) {

@@ -11,6 +11,7 @@
 mod faults;
 mod hostile;
 mod http;
+mod judged;
 mod kill;
 mod reading;
 mod real;

@@ -100,6 +100,7 @@ fn run(files: &[(&str, &str)]) {
     assert_eq!(said(&export).0, 0, "{export:?}");
     let verify = ["--json", "verify", out.to_str().unwrap(), "--vkey", &keys[0].to_string()];
     assert_eq!(said(&folder.cli("", &verify)).0, 0);
+    crate::judged::stopped_and_whole(&folder, up);
     eprintln!("{entries} real records in, out and verified");
 }
 
