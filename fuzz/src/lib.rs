@@ -9,7 +9,7 @@ use event::{Context, Format};
 use ledger::sealed::{Manifest, SetSpec, SetWriter};
 use ledger::{Config, Entry, Kind, Known, Setup, recover};
 use testkit::{SimDisk, VirtualClock, entries};
-use tlog::{Frontier, Hash, leaf_hash};
+use tlog::{Frontier, Hash, Vkey, leaf_hash};
 
 /// 2026-11-24T02:29:42Z.
 const ARRIVAL: u64 = 1_795_487_382_000_000_000;
@@ -25,6 +25,12 @@ pub const IN_SETS: u64 = 256;
 
 fn make_id() -> String {
     "01JD0000000000000000000000".to_owned()
+}
+
+/// Keys of one log, made once: a key costs more than a run.
+pub fn keys() -> &'static [Vkey] {
+    static KEYS: OnceLock<Vec<Vkey>> = OnceLock::new();
+    KEYS.get_or_init(|| testkit::keys::signer("fuzz.example/log", 1).vkeys())
 }
 
 /// Maps one message; what is accepted has a body that is strict JSON and a leaf that reads back and names the body.

@@ -107,8 +107,7 @@ struct How {
 impl Builder<'_> {
     /// Builds the events of a request. An error concerns the whole request: nothing is to be appended.
     pub fn build(&self, credential: &Credential, request: &Request<'_>) -> Result<Built, Refusal> {
-        let parts =
-            event::split(request.format.of_event(), request.framing.of_event(), request.body).map_err(refusal)?;
+        let parts = event::split(request.format, request.framing, request.body).map_err(refusal)?;
         self.build_parts(credential, request, &parts, false)
     }
 
@@ -172,7 +171,7 @@ impl Builder<'_> {
             make_id: &make_id,
             ingest: None,
         };
-        let mut event = event::prepare(request.format.of_event(), part, &context).map_err(refusal)?;
+        let mut event = event::prepare(request.format, part, &context).map_err(refusal)?;
         if !how.own {
             // events.md rule 9.
             allow_source(credential, event.source())?;

@@ -218,7 +218,7 @@ impl Following {
             if open.kind != Kind::Audit || self.ledgers.contains_key(&open.ulid) {
                 continue;
             }
-            let (size, gaps) = views::read(inner, &open, "gaps").unwrap_or_default();
+            let (size, gaps) = views::read(&inner.opening(), &open, "gaps").unwrap_or_default();
             let told = Arc::new(AtomicU64::new(0));
             let watch = Arc::clone(&told);
             let _watching = open.ledger.subscribe(Box::new(move |size| watch.store(size, Ordering::Release)));

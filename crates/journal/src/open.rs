@@ -22,7 +22,7 @@ use crate::own::stating;
 use crate::rules::Ulids;
 use crate::settle::Settler;
 use crate::state::{CONTROL, GapsShown, Inner, OpenLedger, SYSTEM, TENANT, lock};
-use crate::views::Source;
+use crate::views;
 
 /// Stores a secret before its token becomes valid.
 pub(crate) type Keep<'a> = dyn Fn(&Secret) -> std::io::Result<()> + 'a;
@@ -179,29 +179,22 @@ pub(crate) fn open(options: Options, doors: Doors, keep: &Keep<'_>) -> Result<(A
         return Err(OpenError::Corrupt(format!("{controls} ledgers are named control, where one should be")));
     }
     let ulids = Ulids::default();
-    let mut made = None;
     if fresh {
-        let about = new_control(&options, &doors, &ulids);
-        let pin = Arc::new(open_pin(&doors, &options.pin, &about.ulid)?);
-        let opening = Opening { doors: &doors, options: &options, data: &data, vault: &vault, pin: &pin };
-        let held = Some(folder);
-        make_folder(&opening, &held, &about)?;
-        made = Some((held, pin));
-        abouts.push(about);
-    } else {
-        made.get_or_insert((Some(folder), Arc::new(open_pin(&doors, &options.pin, control_of(&abouts)?)?)));
+        abouts.push(new_control(&options, &doors, &ulids));
     }
-    let Some((folder, pin)) = made else { return Err(OpenError::Unavailable("no data folder".into())) };
-    let mut notes = Vec::new();
-    let mut first_start = false;
     let at = abouts.iter().position(|about| about.name == CONTROL).unwrap_or(0);
     let about = abouts.swap_remove(at);
+    let pin = Arc::new(open_pin(&doors, &options.pin, &about.ulid)?);
     let opening = Opening { doors: &doors, options: &options, data: &data, vault: &vault, pin: &pin };
-    let keys = vault.ledger_keys(&about.ulid)?;
+    let folder = Some(folder);
+    let keys = if fresh { make_folder(&opening, &folder, &about)? } else { vault.ledger_keys(&about.ulid)? };
+    let mut notes = Vec::new();
+    let mut first_start = false;
     let (mut control_open, report) = open_ledger(&opening, about.clone(), keys, &fact_of(&about))?;
     first_start |= report.first_start;
     notes.extend(report.notes);
-    let control = snapshot_of_control(&opening, &control_open).unwrap_or_default();
+    let snapshot = views::read::<Control>(&opening, &control_open, CONTROL);
+    let control = snapshot.filter(|(size, control)| control.size == *size).map(|(_, control)| control);
     let settler = Settler::start().map_err(|e| OpenError::Unavailable(format!("no thread: {e}")))?;
     let inner = Inner {
         control_ledger: control_open.ledger.clone(),
@@ -210,7 +203,7 @@ pub(crate) fn open(options: Options, doors: Doors, keep: &Keep<'_>) -> Result<(A
         vault: vault.clone(),
         pin: Arc::clone(&pin),
         ledgers: RwLock::new(BTreeMap::new()),
-        control: RwLock::new(control),
+        control: RwLock::new(control.unwrap_or_default()),
         credentials: RwLock::default(),
         deciding: Mutex::new(()),
         bootstrap_open: AtomicBool::new(true),
@@ -276,23 +269,6 @@ fn new_control(options: &Options, doors: &Doors, ulids: &Ulids) -> About {
         origin: crate::rules::origin(options.host.as_deref(), &local, CONTROL),
         created_at: String::from_utf8_lossy(&event::stamp(now)).into_owned(),
     }
-}
-
-fn control_of(abouts: &[About]) -> Result<&str, OpenError> {
-    let found = abouts.iter().find(|about| about.name == CONTROL).map(|about| about.ulid.as_str());
-    found.ok_or_else(|| OpenError::Corrupt("no ledger is named control".into()))
-}
-
-fn snapshot_of_control(opening: &Opening<'_>, open: &OpenLedger) -> Option<Control> {
-    let source = Source {
-        disk: &*opening.doors.disk,
-        data: opening.data,
-        vault: opening.vault,
-        ledger: &open.ledger,
-        ulid: &open.ulid,
-    };
-    let (size, control) = source.read::<Control>(CONTROL)?;
-    (control.size == size).then_some(control)
 }
 
 /// Every ledger that `control` knows has its folder, or the evidence contradicts itself.
@@ -399,7 +375,7 @@ pub(crate) fn close(inner: &Inner) -> Result<(), Error> {
     inner.settler.stop();
     outcome = outcome.and(inner.control_ledger.close().map_err(Error::from));
     if let Some(control) = ledgers.iter().find(|open| open.name == CONTROL) {
-        inner.with_control(|state| crate::views::write(inner, control, CONTROL, state.size, state));
+        inner.with_control(|state| views::write(inner, control, CONTROL, state.size, state));
     }
     drop(lock(&inner.folder).take());
     outcome

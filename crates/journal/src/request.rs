@@ -2,65 +2,10 @@
 
 use std::fmt;
 
+pub use event::{Format, Framing};
 use tlog::Hash;
 
 use crate::error::Error;
-
-/// How the body of a request is to be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// The envelope `audit.v1`.
-    #[default]
-    Native,
-    /// CloudTrail records.
-    CloudTrail,
-    /// OpenBao or Vault audit lines.
-    OpenBao,
-    /// Syslog lines.
-    Syslog,
-    /// An entry a physical line.
-    Text,
-}
-
-impl Format {
-    pub(crate) fn of_event(self) -> event::Format {
-        match self {
-            Format::Native => event::Format::Native,
-            Format::CloudTrail => event::Format::CloudTrail,
-            Format::OpenBao => event::Format::OpenBao,
-            Format::Syslog => event::Format::Syslog,
-            Format::Text => event::Format::Text,
-        }
-    }
-}
-
-/// How events are told apart within one body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Framing {
-    /// By the first byte.
-    #[default]
-    Auto,
-    /// One JSON object a line.
-    Ndjson,
-    /// One JSON array.
-    Array,
-    /// One JSON object.
-    Object,
-    /// Physical lines.
-    Lines,
-}
-
-impl Framing {
-    pub(crate) fn of_event(self) -> event::Framing {
-        match self {
-            Framing::Auto => event::Framing::Auto,
-            Framing::Ndjson => event::Framing::Ndjson,
-            Framing::Array => event::Framing::Array,
-            Framing::Object => event::Framing::Object,
-            Framing::Lines => event::Framing::Lines,
-        }
-    }
-}
 
 /// Where in a file the request's bytes begin, for records without an id of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]

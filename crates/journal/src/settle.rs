@@ -133,7 +133,7 @@ impl Unsettled {
 fn append_again(inner: &Inner, open: &Arc<OpenLedger>, kept: &Kept, again: &[usize], results: &mut [EventResult]) {
     let request = Request { format: kept.format, framing: kept.framing, place: kept.place.clone(), body: &kept.body };
     let builder = inner.builder(&open.name);
-    let Ok(parts) = event::split(kept.format.of_event(), kept.framing.of_event(), &kept.body) else { return };
+    let Ok(parts) = event::split(kept.format, kept.framing, &kept.body) else { return };
     let some: Vec<&[u8]> = again.iter().filter_map(|at| parts.get(*at).copied()).collect();
     let Ok(built) = builder.build_parts(&kept.credential, &request, &some, true) else { return };
     let committed = match submit(open, built.batch) {

@@ -12,39 +12,19 @@ use tlog::Hash;
 
 use crate::fold::snapshot::{self, Name};
 use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::open::Opening;
 use crate::state::{Inner, OpenLedger};
 
-/// What reading a snapshot needs.
-pub(crate) struct Source<'a> {
-    pub(crate) disk: &'a dyn ledger::durable::Disk,
-    pub(crate) data: &'a Path,
-    pub(crate) vault: &'a vault::Vault,
-    pub(crate) ledger: &'a Ledger,
-    pub(crate) ulid: &'a str,
-}
-
-pub(crate) fn read<T: DeserializeOwned>(inner: &Inner, open: &OpenLedger, name: &str) -> Option<(u64, T)> {
-    let source = Source {
-        disk: &*inner.doors.disk,
-        data: &inner.data,
-        vault: &inner.vault,
-        ledger: &open.ledger,
-        ulid: &open.ulid,
-    };
-    source.read(name)
-}
-
-impl Source<'_> {
-    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Option<(u64, T)> {
-        let path = folder(self.data, self.ulid).join(format!("{name}.snapshot"));
-        let file = self.disk.open(&path).ok()?;
-        let len = file.len().ok().filter(|len| *len <= SNAPSHOT_BYTES_MAX)?;
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        file.read_exact_at(&mut bytes, 0).ok()?;
-        let named = Name { ledger: self.ulid, name };
-        let mac = |parts: &[&[u8]]| self.vault.views_mac(parts);
-        snapshot::decode(named, &bytes, &mac, &|size| root_at(self.ledger, size))
-    }
+/// Size and state of the snapshot of that name, where it holds.
+pub(crate) fn read<T: DeserializeOwned>(opening: &Opening<'_>, open: &OpenLedger, name: &str) -> Option<(u64, T)> {
+    let path = folder(opening.data, &open.ulid).join(format!("{name}.snapshot"));
+    let file = opening.doors.disk.open(&path).ok()?;
+    let len = file.len().ok().filter(|len| *len <= SNAPSHOT_BYTES_MAX)?;
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    let named = Name { ledger: &open.ulid, name };
+    let mac = |parts: &[&[u8]]| opening.vault.views_mac(parts);
+    snapshot::decode(named, &bytes, &mac, &|size| root_at(&open.ledger, size))
 }
 
 /// Writes a snapshot under its name, or not at all.

@@ -191,6 +191,15 @@ mod models {
 
     const SHARE: Share = Share { bytes: 1_000, entries: 1 };
 
+    /// Runs a part of the model on a thread of its own.
+    fn beside(
+        queue: &Arc<Handover<Number>>,
+        run: impl FnOnce(&Handover<Number>) -> u64 + 'static,
+    ) -> thread::JoinHandle<u64> {
+        let queue = Arc::clone(queue);
+        thread::spawn(move || run(&queue))
+    }
+
     /// Takes until the end; counts what it took.
     fn drain(queue: &Handover<Number>) -> u64 {
         let mut took = 0;
@@ -208,14 +217,8 @@ mod models {
     fn loom_a_close_loses_and_doubles_nothing() {
         loom::model(|| {
             let queue = Arc::new(Handover::new());
-            let producer = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || produce(&queue, 2))
-            };
-            let consumer = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || drain(&queue))
-            };
+            let producer = beside(&queue, |queue| produce(queue, 2));
+            let consumer = beside(&queue, drain);
             queue.close();
             let (refused, took) = (producer.join().unwrap(), consumer.join().unwrap());
             assert_eq!(refused + took, 2, "each item was refused or taken, once");
@@ -227,14 +230,8 @@ mod models {
     fn loom_a_poison_answers_everything() {
         loom::model(|| {
             let queue = Arc::new(Handover::new());
-            let producer = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || produce(&queue, 2))
-            };
-            let consumer = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || drain(&queue))
-            };
+            let producer = beside(&queue, |queue| produce(queue, 2));
+            let consumer = beside(&queue, drain);
             let drained = queue.poison().len() as u64;
             let (refused, took) = (producer.join().unwrap(), consumer.join().unwrap());
             assert_eq!(refused + took + drained, 2, "each item was refused, taken or drained, once");
@@ -245,20 +242,14 @@ mod models {
     fn loom_a_sleeping_sequencer_hears_of_each_item() {
         loom::model(|| {
             let queue = Arc::new(Handover::new());
-            let consumer = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || {
-                    let mut took = 0;
-                    while took < 2 {
-                        took += queue.take(SHARE, Duration::from_secs(1)).map_or(2, |group| group.len() as u64);
-                    }
-                    took
-                })
-            };
-            let other = {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || produce(&queue, 1))
-            };
+            let consumer = beside(&queue, |queue| {
+                let mut took = 0;
+                while took < 2 {
+                    took += queue.take(SHARE, Duration::from_secs(1)).map_or(2, |group| group.len() as u64);
+                }
+                took
+            });
+            let other = beside(&queue, |queue| produce(queue, 1));
             // A wake-up that is lost leaves the consumer asleep: loom calls that a deadlock.
             assert_eq!(produce(&queue, 1) + other.join().unwrap(), 0);
             assert_eq!(consumer.join().unwrap(), 2);

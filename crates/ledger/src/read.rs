@@ -7,7 +7,7 @@ use tlog::{Hash, Nodes, ProofError, Resource, TilePath};
 
 use crate::error::{Corrupt, ReadError};
 use crate::nodes::PathNodes;
-use crate::sealed::BUNDLE;
+use crate::sealed::{self, BUNDLE};
 use crate::shared::Shared;
 use crate::types::{Entry, Kind, Signed};
 
@@ -71,7 +71,10 @@ impl Shared {
             self.within(&path)?;
             return Ok(self.store.sealed().checked_bundle(index)?.0);
         }
-        Ok(gzip(&self.read_bundle(Resource::Entries, index, width)?, self.config.gzip_level))
+        let bundle = self.read_bundle(Resource::Entries, index, width)?;
+        // Deflating in memory does not fail; were it to, no member is better than half of one.
+        let failed = |_| ReadError::Refused("the bundle cannot be compressed");
+        sealed::gzip(&bundle, self.config.gzip_level).map_err(failed)
     }
 
     pub(crate) fn read_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, ReadError> {
@@ -157,13 +160,4 @@ fn proof_error(error: &ProofError) -> ReadError {
         ProofError::BeyondTree { end, size } => ReadError::BeyondTree { asked: *end, size: *size },
         _ => ReadError::Refused("no proof of that shape"),
     }
-}
-
-/// One gzip member.
-pub(crate) fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
-    // Writing to memory does not fail.
-    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
 }

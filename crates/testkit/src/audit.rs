@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ledger::{Batch, BodyDigest, STAMP_BYTES, Stamp, Tags};
 use sha2::{Digest as _, Sha256};
 
+use crate::entries::hex;
 use crate::random::Rng;
 
 const ULID_DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -113,10 +114,6 @@ fn ulid(number: u64) -> String {
         digits.push(ULID_DIGITS[usize::try_from(rng.next_u64() & 31).unwrap_or(0)]);
     }
     String::from_utf8_lossy(&digits).into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &[u8; 64]) -> Option<[u8; 32]> {

@@ -105,7 +105,7 @@ fn stamp_text(ns: u64) -> [u8; STAMP_BYTES] {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

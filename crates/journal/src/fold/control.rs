@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +13,7 @@ use crate::credential::{Credential, Quotas, Verb};
 use crate::limits::{LEDGERS_MAX, TOKENS_MAX};
 
 /// Source of the server's own entries; allowed to no token.
-pub const OWN_SOURCE: &str = "urn:proofbook:server";
+pub use event::own::SOURCE as OWN_SOURCE;
 
 /// What an entry of `control` states: `ext.control` of its event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,14 +218,6 @@ impl Control {
         }
         self.ledgers.insert(ledger.ulid.clone(), Stated { what: ledger, at, revoked_at: None });
         Ok(())
-    }
-
-    /// The credential of a token's secret. The look-up is by hash, the decision by a constant-time comparison.
-    pub fn authenticate(&self, secret: &str) -> Option<Arc<Credential>> {
-        let hash = secret_sha256(secret);
-        let token = self.tokens.get(self.secrets.get(&hash)?)?;
-        verify_slices_are_equal(token.what.secret_sha256.as_bytes(), hash.as_bytes()).ok()?;
-        token.revoked_at.is_none().then(|| Arc::new(token.what.credential()))
     }
 
     /// All valid tokens by the hex SHA-256 of their secrets.

@@ -16,7 +16,7 @@ pub(crate) const LEAVES_BYTES_MAX: usize = BUNDLE_LEN * (2 + LEAF_BYTES_MAX as u
 /// What a bundle of bodies can be at most.
 pub(crate) const BODIES_BYTES_MAX: usize = BUNDLE_LEN * (4 + BODY_BYTES_MAX as usize);
 
-#[cfg(test)]
+/// One gzip member by itself.
 pub(crate) fn gzip(bundle: &[u8], level: u32) -> io::Result<Vec<u8>> {
     Gzip::new(level).member(bundle).map(<[u8]>::to_vec)
 }

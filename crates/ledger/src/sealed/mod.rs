@@ -15,6 +15,7 @@ mod write;
 
 pub(crate) use check::{Believed, SetJudge, Told};
 pub use check::{CheckedSet, check_set};
+pub(crate) use codec::gzip;
 pub use manifest::{Manifest, Part};
 pub(crate) use read::MANIFEST_BYTES_MAX;
 pub use read::SealedSets;

@@ -320,11 +320,11 @@ fn a_bundle_of_large_bodies_is_a_frame_like_any_other() {
 
 #[test]
 fn decoders_have_caps() {
-    let bomb = codec::gzip(&vec![0; 17 << 20], 1).unwrap();
+    let bomb = gzip(&vec![0; 17 << 20], 1).unwrap();
     codec::gunzip(&bomb).unwrap_err();
     let two = [codec::compress_bodies(b"a", 1).unwrap(), codec::compress_bodies(b"b", 1).unwrap()].concat();
     codec::decompress_bodies(&two).unwrap_err();
-    let bundle = codec::gzip(b"abc", 6).unwrap();
+    let bundle = gzip(b"abc", 6).unwrap();
     assert_eq!(codec::gunzip(&bundle).unwrap(), b"abc");
     codec::gunzip(&[&bundle[..], b"x"].concat()).unwrap_err();
     assert!(Path::new(&file_name(5, "seal")).to_str().unwrap().starts_with("00000000000000000005."));
@@ -340,7 +340,7 @@ fn leaves_that_nothing_makes_smaller_hardly_grow() {
                 state.to_be_bytes()[0]
             })
             .collect();
-        let member = codec::gzip(&random, 1).unwrap();
+        let member = gzip(&random, 1).unwrap();
         assert!(member.len() <= random.len() + 18 + 5 * random.len().div_ceil(65_535), "{length}: {}", member.len());
         assert_eq!(codec::gunzip(&member).unwrap(), random);
     }

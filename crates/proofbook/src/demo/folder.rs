@@ -1,12 +1,11 @@
 //! What the verifier of data folders says about a copy, as far as the tour shows it.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Result;
-use ledger::durable::{Disk, OsDisk};
-use ledger::verify::{VerifyOptions, verify_folder};
 use tlog::Vkey;
+
+use crate::judge::folder::{self, Terms};
 
 /// The verdict, and where the first damage lies.
 pub(super) struct Verdict {
@@ -17,17 +16,9 @@ pub(super) struct Verdict {
 }
 
 /// Judges the ledger of that name by its own keys, which are given, not taken from the folder.
-pub(super) fn judge(data: &Path, ledger: &str, origin: &str, vkeys: &[Vkey]) -> Result<Verdict> {
-    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
-    let (origin, vkeys) = (origin.to_owned(), vkeys.to_vec());
-    let options = VerifyOptions {
-        body_digest: Arc::new(server::body_digest),
-        keys: Arc::new(move |asked| (asked == origin).then(|| vkeys.clone())),
-        pin: None,
-        ledger: Some(ledger.to_owned()),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let report = verify_folder(&disk, data, &options, &|_| {})?;
+pub(super) fn judge(data: &Path, ledger: &str, vkeys: &[Vkey]) -> Result<Verdict> {
+    let terms = Terms { vkeys: vkeys.to_vec(), known: None, pin: None, ledger: Some(ledger.to_owned()) };
+    let report = folder::judge(data, terms, &|_| {})?;
     let (code, exit) = report.verdict().row();
     let worst = report.findings.iter().find(|located| located.finding.code == report.verdict());
     let entries = worst.and_then(|located| located.finding.entries.as_ref()).map(|range| (range.start, range.end));

@@ -196,9 +196,8 @@ impl Tour<'_> {
     fn tamper(&mut self, index: u64, entry: &Value, vkeys: &[Vkey]) -> Result<()> {
         self.head(4, "One byte is changed in a copy of the data folder");
         let copy = self.folder.0.join("copy");
-        let origin = entry.get("origin").and_then(Value::as_str).context("the entry names no origin")?;
         tamper::copy(&self.folder.0.join("data"), &copy)?;
-        let whole = folder::judge(&copy, LEDGER, origin, vkeys)?;
+        let whole = folder::judge(&copy, LEDGER, vkeys)?;
         if whole.exit != 0 {
             bail!("the untouched copy is not accepted: {}", whole.code);
         }
@@ -209,7 +208,7 @@ impl Tour<'_> {
         self.detail(&format!("now it was {} who got in, not {WORD}:", output::bold(&forged)));
         let file = change.file.display();
         self.detail(&format!("byte {} of {file}", output::thousands(change.offset)));
-        let found = folder::judge(&copy, LEDGER, origin, vkeys)?;
+        let found = folder::judge(&copy, LEDGER, vkeys)?;
         if found.exit == 0 {
             bail!("the change went unnoticed");
         }
