@@ -9,7 +9,7 @@ It verifies and does nothing else: it signs nothing, writes nothing, opens no ne
 
     proofbook_verify.py proof 7.tlog-proof 7.entry.json --vkey VKEY | --policy FILE
     proofbook_verify.py entry 7.entry.json
-    proofbook_verify.py tiles DIR --vkey VKEY
+    proofbook_verify.py tiles DIR [--vkey VKEY]
     proofbook_verify.py folder DIR [--pin FILE] [--vkey VKEY] [--ledger NAME]
 
 Exit codes: 0 ok, 1 the verifier could not do its work, 2 wrong use, 10 and above: the verdict's.
@@ -87,6 +87,7 @@ VERDICTS = OrderedDict(
         ("no-pin", 0, "note"),
         ("unwitnessed", 0, "note"),
         ("body-withheld", 0, "note"),
+        ("lines-unchecked", 0, "note"),
     )
 )
 _RANK = {code: rank for rank, code in enumerate(VERDICTS)}
@@ -116,6 +117,7 @@ class Report:
         self.notes = []
         self.ledgers = []
         self.dropped = 0
+        self.unproven = None  # of a proof: the members of the entry JSON that nothing signs
         self.verdict = "ok"
 
     def add(self, code, file, byte_range=None, entries=None, detail="", ledger=None):
@@ -146,6 +148,8 @@ class Report:
         }
         if self.dropped:
             answer["dropped"] = self.dropped
+        if self.unproven is not None:
+            answer["unproven"] = self.unproven
         return answer
 
 
@@ -1406,65 +1410,71 @@ class Policy:
         return self.quorum is None or holds[self.quorum]
 
 
-def _judge_checkpoint(report, file, data, policy, origin=None, malformed="proof-malformed"):
-    """The checkpoint of a signed note, or None with a finding."""
+def _note_unchecked(report, note, keys):
+    """Says so where a line of the note was checked by nobody."""
+    known = {(key.name, key.key_id) for key in keys if key.kind in (ED25519, COSIGNATURE_ED25519, COSIGNATURE_ML_DSA)}
+    if any((name, key_id) not in known for name, key_id, _ in note.signatures):
+        report.note("lines-unchecked")
+
+
+def _signers(report, file, note, checkpoint, keys, listed=()):
+    """The keys that signed a checkpoint, all of `listed` among them; None with a finding."""
     try:
-        note = parse_note(data)
-        checkpoint = parse_checkpoint(note.text)
+        signers = verify_note(note, keys)
+        if not any(key.name == checkpoint.origin and key.kind in (ED25519, COSIGNATURE_ML_DSA) for key in signers):
+            raise NoKnownKey("no key of the checkpoint's origin has signed")
         if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
-            raise Malformed("size 0 with a root that is not the empty one")
-    except Malformed as why:
-        report.add(malformed, file, detail=str(why))
-        return None
-    try:
-        signers = verify_note(note, policy.logs + list(policy.witnesses.values()))
-        if not any(key in policy.logs and key.name == checkpoint.origin for key in signers):
-            if any(key in policy.logs for key in signers):
-                report.add("origin-other", file, detail="the key is not that of the checkpoint's origin")
-                return None
-            raise NoKnownKey("no log that was asked for has signed")
-        if not policy.quorum_holds(signers):
-            raise NoKnownKey("the policy's quorum of witnesses has not cosigned")
+            report.add("checkpoint-inconsistent", file, detail="size 0 with a root that is not the empty one")
+            return None
+        # A log signs with each of its keys: whoever spoils the name or id of a line takes a signature away.
+        if not all(key in signers for key in listed):
+            raise NoKnownKey("no line is by a key that `keys` lists for this size")
     except BadSignature as why:
         report.add("checkpoint-forged", file, detail=str(why))
         return None
     except NoKnownKey as why:
-        others = [name for name, _, _ in note.signatures]
-        known = [key.name for key in policy.logs]
-        code = "key-unknown" if checkpoint.origin in known or set(others) & set(known) else "origin-other"
-        # Whoever was given keys of another log alone is told so by the verdict on keys: none of theirs signed.
-        report.add("key-unknown" if origin is None else code, file, detail=str(why))
+        report.add("key-unknown", file, detail=str(why))
         return None
-    if origin is not None and origin != checkpoint.origin:
-        report.add("origin-other", file, detail="the checkpoint is of %s" % checkpoint.origin)
+    _note_unchecked(report, note, keys)
+    return signers
+
+
+def _judge_checkpoint(report, data, policy):
+    """The checkpoint of a proof by a policy, or None with a finding."""
+    try:
+        note = parse_note(data)
+        checkpoint = parse_checkpoint(note.text)
+    except Malformed as why:
+        report.add("proof-malformed", None, detail=str(why))
+        return None
+    signers = _signers(report, None, note, checkpoint, policy.logs + list(policy.witnesses.values()))
+    if signers is None:
+        return None
+    if not any(key in policy.logs and key.name == checkpoint.origin for key in signers):
+        report.add("key-unknown", None, detail="no log of the policy has signed")
+        return None
+    if not policy.quorum_holds(signers):
+        report.add("key-unknown", None, detail="the policy's quorum of witnesses has not cosigned")
         return None
     if not any(key in policy.witnesses.values() for key in signers):
         report.note("unwitnessed")
     return checkpoint
 
 
+def _summary(report, checkpoint):
+    about = {"ledger": None, "name": None, "origin": checkpoint.origin, "size": checkpoint.size}
+    report.ledgers.append(dict(about, checkpoint=checkpoint.size, root=b64(checkpoint.root)))
+
+
 # Leaf, entry JSON, .tlog-proof.
 
-_STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
-_TIME = r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z"'
-_LEAF = re.compile(
-    (
-        r'\{"v":1,"entry_id":"[0-9A-HJKMNP-TV-Z]{26}","source":<S>'
-        r'(?:,"source_epoch":<S>,"source_seq":(?:0|[1-9][0-9]{0,15}))?'
-        r',"action":<S>,"category":<S>,"severity":<S>,"outcome":<S>'
-        r',"occurred_at":<T>,"received_at":<T>'
-        r'(?:,"actor_ref":"[0-9a-f]{32}")?,"body_sha256":"([0-9a-f]{64})","body_bytes":([0-9]{1,10})\}\Z'
-    )
-    .replace("<S>", _STRING)
-    .replace("<T>", _TIME)
-    .encode()
-)
+_BODY_END = re.compile(rb',"body_sha256":"([0-9a-f]{64})","body_bytes":[0-9]{1,10}\}\Z')
 
 
-def body_claim(leaf):
-    """(digest, length) of the body that an audit ledger's leaf names; None for other bytes."""
-    match = _LEAF.match(leaf)
-    return (bytes.fromhex(match.group(1).decode()), int(match.group(2))) if match else None
+def _body_digest(leaf):
+    """The digest that a leaf names for its body, by its end alone."""
+    match = _BODY_END.search(leaf)
+    return bytes.fromhex(match.group(1).decode()) if match else None
 
 
 def parse_proof(data):
@@ -1492,7 +1502,7 @@ def parse_proof(data):
 
 _ENTRY_AUDIT = ["ledger", "origin", "index", "tree_size", "leaf", "leaf_hash", "body", "body_sha256", "state"]
 _ENTRY_RAW = ["ledger", "origin", "index", "tree_size", "leaf_base64", "leaf_hash", "state"]
-Entry = namedtuple("Entry", "raw origin index leaf leaf_hash body body_sha256 state")
+Entry = namedtuple("Entry", "raw ledger origin index tree_size leaf leaf_hash body body_sha256 state")
 
 
 def parse_entry(data):
@@ -1517,8 +1527,10 @@ def parse_entry(data):
     body = value.get("body")
     return Entry(
         raw,
+        value["ledger"],
         value["origin"],
         value["index"],
+        value["tree_size"],
         leaf,
         from_hex64(value["leaf_hash"]),
         None if body is None else body.encode(),
@@ -1527,62 +1539,78 @@ def parse_entry(data):
     )
 
 
-def _judge_entry(report, file, entry):
-    """Leaf and body of an entry JSON against each other."""
+def _judge_entry(report, entry):
+    """Leaf and body of an entry JSON against each other, and its other members as far as anything speaks of them."""
     here = (entry.index, entry.index + 1)
+    altered = None
     if leaf_hash(entry.leaf) != entry.leaf_hash:
-        report.add("entry-altered", file, entries=here, detail="leaf_hash is not the hash of leaf")
+        altered = "leaf_hash is not the hash of leaf"
+    elif entry.origin.rsplit("/", 1)[-1] != entry.ledger:
+        altered = "its ledger is not the one that its origin names"
+    elif entry.tree_size <= entry.index:
+        altered = "its tree_size does not reach beyond it"
+    elif entry.state != "present" and (entry.raw or entry.body is not None):
+        altered = "its state is not that of an entry that is whole"
+    if altered is not None:
+        report.add("entry-altered", None, entries=here, detail=altered)
         return
     if entry.raw:
         return
-    claim = body_claim(entry.leaf)
-    if claim is None:
-        report.add("entry-altered", file, entries=here, detail="the leaf is not that of an audit ledger")
-    elif claim[0] != entry.body_sha256:
-        report.add("body-altered", file, entries=here, detail="body_sha256 is not the one the leaf names")
+    digest = _body_digest(entry.leaf)
+    if digest != entry.body_sha256:
+        report.add("body-altered", None, entries=here, detail="body_sha256 is not the one the leaf names")
     elif entry.body is None:
         report.note("body-withheld")
-    elif sha256(entry.body) != claim[0] or len(entry.body) != claim[1]:
-        report.add("body-altered", file, entries=here, detail="the body does not have the digest the leaf names")
+    elif sha256(entry.body) != digest:
+        report.add("body-altered", None, entries=here, detail="the body does not have the digest the leaf names")
 
 
-def verify_entry(data, file="entry"):
+def verify_entry(data):
     """An entry JSON by itself: leaf hash and body digest. Without a proof it says nothing about any log."""
     report = Report()
     try:
         entry = parse_entry(data)
     except Malformed as why:
-        report.add("proof-malformed", file, detail=str(why))
+        report.add("proof-malformed", None, detail=str(why))
         return report
-    _judge_entry(report, file, entry)
+    _judge_entry(report, entry)
     return report
 
 
-def verify_proof(proof, entry, policy, proof_file="proof", entry_file="entry"):
+def verify_proof(proof, entry, policy):
     """A `.tlog-proof` with its entry JSON under a policy; the first failure is the verdict."""
     report = Report()
-    file = proof_file
     try:
         index, hashes, note = parse_proof(proof)
-        file = entry_file
+        parse_checkpoint(parse_note(note).text)
         parsed = parse_entry(entry)
     except Malformed as why:
-        report.add("proof-malformed", file, detail=str(why))
+        report.add("proof-malformed", None, detail=str(why))
         return report
-    checkpoint = _judge_checkpoint(report, proof_file, note, policy)
+    checkpoint = _judge_checkpoint(report, note, policy)
     if checkpoint is None:
         return report
-    here = (index, index + 1)
-    if parsed.origin != checkpoint.origin:
-        report.add("origin-other", entry_file, entries=here, detail="entry and checkpoint are of two origins")
-        return report
-    if parsed.index != index:
-        report.add("entry-altered", entry_file, entries=here, detail="entry and proof name two indexes")
-        return report
-    _judge_entry(report, entry_file, parsed)
-    if not report.findings and not verify_inclusion(parsed.leaf_hash, index, checkpoint.size, hashes, checkpoint.root):
-        report.add("proof-wrong", proof_file, entries=here, detail="the hashes do not lead to the signed root")
+    _summary(report, checkpoint)
+    _judge_proof(report, index, hashes, parsed, checkpoint)
+    report.notes.sort(key=list(VERDICTS).index)
+    if not report.findings:
+        # What neither the proof nor a digest says anything about.
+        size = [] if parsed.tree_size == checkpoint.size else ["tree_size"]
+        report.unproven = size + (["state"] if not parsed.raw and parsed.body is None else [])
     return report
+
+
+def _judge_proof(report, index, hashes, entry, checkpoint):
+    here = (index, index + 1)
+    if entry.origin != checkpoint.origin:
+        report.add("origin-other", None, entries=here, detail="entry and checkpoint are of two origins")
+        return
+    if entry.index != index:
+        report.add("entry-altered", None, entries=here, detail="entry and proof name two indexes")
+        return
+    _judge_entry(report, entry)
+    if not report.findings and not verify_inclusion(entry.leaf_hash, index, checkpoint.size, hashes, checkpoint.root):
+        report.add("proof-wrong", None, entries=here, detail="the hashes do not lead to the signed root")
 
 
 # Files. Links are never followed; sizes are known before anything is read.
@@ -1623,13 +1651,31 @@ def _files_below(path):
 # Exports: `export --layout tiles`.
 
 
+class _ExportTree:
+    """A tree as it grows from bundle to bundle: of the leaves, or of the hashes in the level-0 tiles."""
+
+    def __init__(self):
+        self.tree, self.whole = Tree(), True
+
+    def add(self, hashes):
+        for value in hashes:
+            self.tree.push(value)
+
+    def leads_to(self, checkpoint):
+        return self.whole and self.tree.root(checkpoint.size) == checkpoint.root
+
+
 class _Export:
-    def __init__(self, path, policy):
-        self.path, self.policy, self.report = path, policy, Report()
+    def __init__(self, path, given):
+        self.path, self.given, self.report = path, given, Report()
         self.names = set(_files_below(path))
         self.known = {"checkpoint", "keys"}
+        # An export of leaves alone has no such folder; one that has it holds every body.
+        bodies = os.path.join(path, "bodies")
+        self.with_bodies = os.path.isdir(bodies) and not os.path.islink(bodies)
+        self.leaves, self.stored, self.differ = _ExportTree(), _ExportTree(), []
 
-    def read(self, name, limit, entries=None):
+    def read(self, name, limit, code, entries=None):
         """The file's bytes, or None with a finding."""
         self.known.add(name)
         if name not in self.names:
@@ -1638,135 +1684,135 @@ class _Export:
         try:
             return read_file(os.path.join(self.path, name), limit)
         except TooLarge as why:
-            self.report.add("file-altered", name, entries=entries, detail=str(why))
+            self.report.add(code, name, entries=entries, detail=str(why))
             return None
 
     def judge(self):
-        data = self.read("checkpoint", NOTE_BYTES_MAX)
-        checkpoint = None if data is None else _judge_checkpoint(self.report, "checkpoint", data, self.policy)
-        if checkpoint is None:
-            return
-        bodies = any(name.startswith("bodies/") for name in self.names)
-        tree, damaged = Tree(), False
-        for index in range((checkpoint.size + 255) // 256):
-            damaged |= self.bundle(checkpoint.size, index, tree, bodies)
-        self.upper_tiles(checkpoint.size, tree)
-        root = tree.root(checkpoint.size) if tree.size == checkpoint.size else None
-        if root is not None and root != checkpoint.root and not self.report.damaged():
-            detail = "the entries have another root than the checkpoint"
-            self.report.add("checkpoint-inconsistent", "checkpoint", entries=(0, checkpoint.size), detail=detail)
-        for name in sorted(self.names - self.known):
-            self.report.add("file-unknown", name, detail="no export has it")
-        self.report.ledgers.append(
-            {
-                "ledger": None,
-                "name": None,
-                "origin": checkpoint.origin,
-                "size": checkpoint.size,
-                "checkpoint": checkpoint.size,
-                "root": b64(checkpoint.root),
-            }
-        )
+        checkpoint = self.checkpoint()
+        if checkpoint is not None:
+            for index in range((checkpoint.size + 255) // 256):
+                self.bundle(checkpoint.size, index)
+            self.settle(checkpoint)
+        if self.report.ledgers:
+            for name in sorted(self.names - self.known):
+                self.report.add("file-unknown", name, detail="no export has it")
+        self.report.notes.sort(key=list(VERDICTS).index)
 
-    def bundle(self, size, index, tree, bodies):
-        """One entry bundle against its level-0 tile, and its bodies; the tree grows by the hashes to believe."""
+    def checkpoint(self):
+        """The checkpoint to judge the tree by, or None with a finding."""
+        self.report.note("unwitnessed")
+        if not self.given:
+            self.report.note("own-keys")
+        data = self.read("checkpoint", NOTE_BYTES_MAX, "proof-malformed")
+        if data is None:
+            return None
+        try:
+            note = parse_note(data)
+            checkpoint = parse_checkpoint(note.text)
+        except Malformed as why:
+            self.report.add("proof-malformed", "checkpoint", detail=str(why))
+            return None
+        data, keys = self.read("keys", SMALL_FILE_BYTES_MAX, "keys-altered"), None
+        try:
+            keys = None if data is None else _Keys(data, checkpoint.origin)
+        except Malformed as why:
+            self.report.add("keys-altered", "keys", detail=str(why))
+        if self.given or keys is not None:
+            known = _Known(self.given, keys)
+            if not known.listed:
+                self.report.add("keys-altered", "keys", detail="none of the given keys is in it")
+            of_log = known.at(checkpoint.size, checkpoint.origin)
+            judged_by = of_log + [key for key in self.given if key not in of_log]
+            listed = known.listed_at(checkpoint.size)
+            if _signers(self.report, "checkpoint", note, checkpoint, judged_by, listed) is None:
+                return None
+        _summary(self.report, checkpoint)
+        return checkpoint
+
+    def bundle(self, size, index):
+        """One entry bundle with its level-0 tile and its bodies."""
         start, width = index * 256, min(256, size - index * 256)
         covers = (start, start + width)
         bundle_name = tile_path("tile/entries", index, width)
         tile_name = tile_path("tile/0", index, width)
-        bundle = self.read(bundle_name, BUNDLE_BYTES_MAX, covers)
-        tile = self.read(tile_name, 8192, covers)
+        bodies_name = tile_path("bodies", index, width)
+        stored = self.hashes(tile_name, width, covers)
+        self.stored.whole &= stored is not None
+        self.stored.add(stored or ())
+        bundle = self.read(bundle_name, BUNDLE_BYTES_MAX, "entry-altered", covers)
         leaves = None
-        if bundle is not None:
-            try:
-                leaves = decode_bundle(bundle, width)
-            except Malformed as why:
-                self.report.add("entry-altered", bundle_name, (0, len(bundle)), covers, str(why))
-        if tile is not None and len(tile) != 32 * width:
-            self.report.add("tile-altered", tile_name, (0, len(tile)), covers, "not %d hashes" % width)
-            tile = None
-        stored = None if tile is None else [tile[at : at + 32] for at in range(0, len(tile), 32)]
-        own = None if leaves is None else [leaf_hash(leaf) for leaf in leaves]
-        self.compare(bundle_name, tile_name, index, leaves, own, stored)
-        for value in (own or stored or [])[:width]:
-            tree.push(value)
-        if bodies:
-            self.bodies(index, width, leaves)
-        return leaves is None
-
-    def compare(self, bundle_name, tile_name, index, leaves, own, stored):
-        if own is None or stored is None or own == stored:
+        try:
+            leaves = None if bundle is None else decode_bundle(bundle, width)
+        except Malformed as why:
+            self.report.add("entry-altered", bundle_name, None, covers, str(why))
+        if leaves is None:
+            self.leaves.whole = False
+            self.known.add(bodies_name)
             return
-        # Which of the two leads to the root: the tile above knows the root of a full bundle.
-        above = None
-        if len(own) == 256:
-            name = next((n for n in self.names if self.above(n, index)), None)
-            if name is not None:
-                upper = read_file(os.path.join(self.path, name), 8192)
-                above = upper[index % 256 * 32 : index % 256 * 32 + 32]
-        tree = Tree()
-        for value in own:
-            tree.push(value)
-        bundle_is_good = above is not None and tree.root(len(own)) == above
-        at = 0
-        for offset, (mine, theirs) in enumerate(zip(own, stored)):
-            end = at + 2 + len(leaves[offset])
-            if mine != theirs:
-                entry = (index * 256 + offset, index * 256 + offset + 1)
-                if bundle_is_good:
-                    place = (offset * 32, offset * 32 + 32)
-                    self.report.add("tile-altered", tile_name, place, entry, "the hash is not that of the entry")
-                else:
-                    self.report.add("entry-altered", bundle_name, (at, end), entry, "not the entry that was hashed")
-            at = end
+        own = [leaf_hash(leaf) for leaf in leaves]
+        for offset, (mine, theirs) in enumerate(zip(own, stored or ())):
+            if mine != theirs and len(self.differ) < FINDINGS_MAX:
+                self.differ.append((start + offset, bundle_name, tile_name))
+        digests = [_body_digest(leaf) for leaf in leaves]
+        if any(digests):
+            self.bodies(bodies_name, covers, digests)
+        self.leaves.add(own)
 
-    @staticmethod
-    def above(name, index):
-        path = tile_path("tile/1", index // 256)
-        return name == path or name.startswith(path + ".p/")
+    def hashes(self, name, width, covers):
+        data = self.read(name, 8192, "tile-altered", covers)
+        if data is not None and len(data) != 32 * width:
+            self.report.add("tile-altered", name, None, covers, "not %d hashes" % width)
+            data = None
+        return None if data is None else [data[at : at + 32] for at in range(0, len(data), 32)]
 
-    def bodies(self, index, width, leaves):
-        name = tile_path("bodies", index, width)
-        covers = (index * 256, index * 256 + width)
-        data = self.read(name, BODIES_BYTES_MAX, covers)
+    def bodies(self, name, covers, digests):
+        if not self.with_bodies:
+            self.known.add(name)
+            self.report.note("body-withheld")
+            return
+        data = self.read(name, BODIES_BYTES_MAX, "body-altered", covers)
         if data is None:
             return
         try:
-            bodies = decode_bodies(data, width)
+            bodies = decode_bodies(data, len(digests))
         except Malformed as why:
-            self.report.add("body-altered", name, (0, len(data)), covers, str(why))
+            self.report.add("body-altered", name, None, covers, str(why))
             return
-        at = 0
-        for offset, body in enumerate(bodies):
-            end = at + 4 + len(body or b"")
-            entry = (covers[0] + offset, covers[0] + offset + 1)
-            claim = body_claim(leaves[offset]) if leaves is not None else None
-            if claim is not None and body is None:
-                self.report.add("body-missing", name, (at, end), entry, "the leaf names a body that is absent")
-            elif claim is not None and sha256(body) != claim[0]:
-                self.report.add("body-altered", name, (at, end), entry, "not the digest that the leaf names")
-            elif leaves is not None and claim is None and body is not None:
-                self.report.add("body-altered", name, (at, end), entry, "the leaf names no body")
-            at = end
+        for index, (digest, body) in enumerate(zip(digests, bodies), covers[0]):
+            one = (index, index + 1)
+            if digest is not None and body is None:
+                self.report.add("body-missing", name, None, one, "the leaf names a body that is absent")
+            elif (digest is None) != (body is None) or (digest is not None and sha256(body) != digest):
+                self.report.add("body-altered", name, None, one, "not the body that the leaf names")
 
-    def upper_tiles(self, size, tree):
-        for level, index, width in tiles_of(size):
+    def settle(self, checkpoint):
+        """Whoever leads to the signed root is right: the tiles (then leaves were altered) or the leaves."""
+        leaves_hold = self.leaves.leads_to(checkpoint)
+        for index, bundle_name, tile_name in self.differ:
+            code, name = ("tile-altered", tile_name) if leaves_hold else ("entry-altered", bundle_name)
+            self.report.add(code, name, None, (index, index + 1), "leaf and stored hash differ")
+        # Where a leaf and its hash differ, that already tells why the roots do.
+        judged = (self.leaves.whole or self.stored.whole) and not self.differ
+        if judged and not leaves_hold and not self.stored.leads_to(checkpoint):
+            detail = "the entries have another root than the checkpoint"
+            self.report.add("checkpoint-inconsistent", "checkpoint", entries=(0, checkpoint.size), detail=detail)
+        believed = self.leaves.tree if leaves_hold else self.stored.tree if self.stored.whole else None
+        for level, index, width in tiles_of(checkpoint.size):
             if level == 0:
                 continue
             name = tile_path("tile/%d" % level, index, width)
             first = index << (8 * (level + 1))
-            covers = (first, min(size, first + (width << (8 * level))))
-            data = self.read(name, 8192, covers)
-            if data is None or tree.size != size:
+            covers = (first, min(checkpoint.size, first + (width << (8 * level))))
+            stored = self.hashes(name, width, covers)
+            if stored is None or believed is None:
                 continue
-            follows = b"".join(tree.node(8 * level, index * 256 + at) for at in range(width))
-            if data != follows and not self.report.damaged():
-                self.report.add("tile-altered", name, (0, len(data)), covers, "not what follows from the tiles below")
+            if stored != [believed.node(8 * level, index * 256 + at) for at in range(width)]:
+                self.report.add("tile-altered", name, None, covers, "not what follows from the tiles below")
 
 
-def verify_tiles(path, vkeys=(), policy=None):
-    """An export in the tiles layout. `vkeys`: texts of the log's keys."""
-    export = _Export(path, policy or Policy([parse_vkey(text) for text in vkeys]))
+def verify_tiles(path, vkeys=()):
+    """An export in the tiles layout. `vkeys`: texts of the log's keys; none: its own, and a note says so."""
+    export = _Export(path, [parse_vkey(text) for text in vkeys])
     export.judge()
     return export.report
 
@@ -1891,13 +1937,15 @@ class _Known:
         # Whether `keys` lists one of those that were given for its origin.
         self.listed = any(self.walks) or not self.walks
 
-    def at(self, size, origin):
-        keys = list(self.given)
+    def listed_at(self, size):
+        """The keys that `keys` lists for a checkpoint of this size."""
+        keys = []
         for epochs in self.walks:
-            for start, of_epoch in reversed(epochs):
-                if start <= size:
-                    keys += of_epoch
-                    break
+            keys += next((of_epoch for start, of_epoch in reversed(epochs) if start <= size), [])
+        return keys
+
+    def at(self, size, origin):
+        keys = list(self.given) + self.listed_at(size)
         kinds = (ED25519, COSIGNATURE_ML_DSA)
         return list(OrderedDict.fromkeys(key for key in keys if key.kind in kinds and key.name == origin))
 
@@ -1910,7 +1958,6 @@ _ABOUT = re.compile(
     rb',"kind":"(?P<kind>audit|raw)","origin":"(?P<origin>[!#-\[\]-~]{1,512})"'
     rb',"created_at":"[!#-\[\]-~]{1,512}"\}\n\Z'
 )
-_BODY_END = re.compile(rb',"body_sha256":"([0-9a-f]{64})","body_bytes":[0-9]{1,10}\}\Z')
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _STORED_SLACK = 1 << 20
 _MAGICS = OrderedDict((("leaves", b"PBLEAF01"), ("tiles", b"PBTILE01"), ("bodies", b"PBBODY01"), ("tags", b"PBTAGS01")))
@@ -1963,12 +2010,6 @@ def _body_bundle(frame):
         raise Malformed("longer than any bundle of bodies")
     bodies = decode_bodies(zstd_decode(frame, BODIES_BYTES_MAX), 256)
     return [None if body is None else sha256(body) for body in bodies]
-
-
-def _body_digest(leaf):
-    """The digest that a leaf names for its body, by its end alone."""
-    match = _BODY_END.search(leaf)
-    return bytes.fromhex(match.group(1).decode()) if match else None
 
 
 def _is_newer(line, head):
@@ -2985,7 +3026,7 @@ def _arguments(argv):
     entry.add_argument("entry")
     tiles = commands.add_parser("tiles", help="an export in the tiles layout")
     tiles.add_argument("folder")
-    tiles.add_argument("--vkey", action="append", required=True)
+    tiles.add_argument("--vkey", action="append", default=[], help="known keys; else the export's own")
     folder = commands.add_parser("folder", help="a whole data folder")
     folder.add_argument("folder")
     folder.add_argument("--vkey", action="append", default=[], help="known keys; else the folder's own")
@@ -2998,7 +3039,7 @@ def _arguments(argv):
 
 def _run(arguments):
     if arguments.command == "entry":
-        return verify_entry(read_file(arguments.entry, ENTRY_JSON_BYTES_MAX), arguments.entry)
+        return verify_entry(read_file(arguments.entry, ENTRY_JSON_BYTES_MAX))
     if arguments.command == "tiles":
         return verify_tiles(arguments.folder, arguments.vkey)
     if arguments.command == "folder":
@@ -3009,7 +3050,7 @@ def _run(arguments):
         policy = Policy([parse_vkey(text) for text in arguments.vkey])
     proof = read_file(arguments.proof, PROOF_FILE_BYTES_MAX)
     entry = read_file(arguments.entry, ENTRY_JSON_BYTES_MAX)
-    return verify_proof(proof, entry, policy, arguments.proof, arguments.entry)
+    return verify_proof(proof, entry, policy)
 
 
 def _show(report, as_json, out):
@@ -3020,7 +3061,7 @@ def _show(report, as_json, out):
         values = (ledger["origin"], ledger["size"], ledger["checkpoint"], ledger["root"])
         out.write(terminal_safe("%s: %s entries, checkpoint %s, root %s" % values) + "\n")
     for finding in report.findings:
-        where = "%s/%s" % (finding.ledger, finding.file) if finding.ledger else finding.file
+        where = "%s/%s" % (finding.ledger, finding.file) if finding.ledger else finding.file or "proof"
         for word, span in (("bytes", finding.bytes), ("entries", finding.entries)):
             where += ", %s %d..%d" % ((word,) + tuple(span)) if span else ""
         out.write(terminal_safe("%s: %s: %s" % (finding.code, where, finding.detail)) + "\n")
@@ -3028,6 +3069,8 @@ def _show(report, as_json, out):
         out.write("%d further findings are not listed\n" % report.dropped)
     for note in report.notes:
         out.write("note: %s\n" % note)
+    if report.unproven:
+        out.write("unproven: %s of the entry: nothing that was checked vouches for it\n" % " and ".join(report.unproven))
     out.write("verdict: %s\n" % report.verdict)
 
 

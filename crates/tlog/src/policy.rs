@@ -224,7 +224,7 @@ impl Policy {
     }
 
     /// The keys of the logs, then those of the witnesses.
-    fn keys(&self) -> impl Iterator<Item = &Vkey> {
+    pub fn keys(&self) -> impl Iterator<Item = &Vkey> {
         self.logs.iter().map(|log| &log.vkey).chain(self.witnesses.iter().map(|witness| &witness.vkey))
     }
 

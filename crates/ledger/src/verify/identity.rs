@@ -9,8 +9,8 @@ use crate::about;
 use crate::frame::{Digest, sha256};
 use crate::types::{About, Kind};
 
-/// Largest `keys` file: hundreds of rotations.
-pub(super) const KEYS_BYTES_MAX: u64 = 1 << 20;
+/// Largest `keys` file, in bytes: hundreds of rotations.
+pub const KEYS_BYTES_MAX: u64 = 1 << 20;
 
 /// What `LEDGER` turned out to be.
 pub(super) enum Ledger {
@@ -48,8 +48,11 @@ pub(super) struct Identity {
     pub(super) kind: Option<Kind>,
 }
 
-/// The notes of a whole `keys` file with their origin, or why it is not whole. `origin` is that of `LEDGER`, if known.
-pub(super) fn judge_keys(bytes: &[u8], origin: Option<&str>) -> Result<Keys, &'static str> {
+/// The notes of a whole `keys` file with their origin; `origin` is that of `LEDGER`, if known.
+///
+/// # Errors
+/// Why the file is not whole.
+pub fn judge_keys(bytes: &[u8], origin: Option<&str>) -> Result<Keys, &'static str> {
     let notes = parse_array(bytes).ok_or("not an array of strings in its one form")?;
     let mut texts = Vec::new();
     for note in &notes {
@@ -84,7 +87,8 @@ pub(super) fn judge_keys(bytes: &[u8], origin: Option<&str>) -> Result<Keys, &'s
 }
 
 /// A whole `keys` file.
-pub(super) struct Keys {
+#[derive(Debug)]
+pub struct Keys {
     pub(super) origin: String,
     /// Bytes of the file.
     pub(super) bytes: u64,
@@ -93,7 +97,8 @@ pub(super) struct Keys {
 }
 
 /// By what the signatures of checkpoints are judged.
-pub(super) struct Known {
+#[derive(Clone, Debug)]
+pub struct Known {
     /// Keys that were given.
     given: Vec<Vkey>,
     /// What a walk from one of them, or from the folder's own first key, adds.
@@ -102,7 +107,7 @@ pub(super) struct Known {
 
 impl Known {
     /// Keys given by the caller, and what `keys` adds to them; also whether `keys` lists one of them, if it could.
-    pub(super) fn given(given: Vec<Vkey>, keys: Option<&Keys>) -> (Known, bool) {
+    pub fn given(given: Vec<Vkey>, keys: Option<&Keys>) -> (Known, bool) {
         let of_log = |key: &&Vkey| keys.is_some_and(|k| key.kind == KeyKind::Ed25519 && key.name == k.origin);
         let plain = given.iter().filter(of_log);
         let walks: Vec<KeyWalk> = plain.flat_map(|key| keys.map(|keys| walk_keys(&keys.notes, key))).collect();
@@ -111,15 +116,20 @@ impl Known {
     }
 
     /// The folder's own keys; none where `keys` is damaged.
-    pub(super) fn own(keys: Option<&Keys>) -> Option<Known> {
+    pub fn own(keys: Option<&Keys>) -> Option<Known> {
         let keys = keys?;
         Some(Known { given: Vec::new(), walks: vec![keys.walk.clone()] })
     }
 
-    /// The log's keys for a checkpoint of this size.
-    pub(super) fn at(&self, size: u64, origin: &str) -> Vec<Vkey> {
+    /// The keys that `keys` lists for a checkpoint of this size, as far as the walks trust it.
+    pub fn listed(&self, size: u64) -> impl Iterator<Item = &Vkey> {
+        self.walks.iter().flat_map(move |walk| walk.keys_at(size))
+    }
+
+    /// The log's keys for a checkpoint of this size: those given and those listed.
+    pub fn at(&self, size: u64, origin: &str) -> Vec<Vkey> {
         let mut keys: Vec<Vkey> = Vec::new();
-        for key in self.given.iter().chain(self.walks.iter().flat_map(|walk| walk.keys_at(size))) {
+        for key in self.given.iter().chain(self.listed(size)) {
             // tlog-checkpoint: the key name on the log's own line is the origin; 0x04 belongs to cosigners.
             let signs = matches!(key.kind, KeyKind::Ed25519 | KeyKind::CosignatureMlDsa44);
             if signs && key.name == origin && !keys.contains(key) {

@@ -16,6 +16,7 @@ mod sealed;
 mod segments;
 mod tree;
 
+pub use identity::{KEYS_BYTES_MAX, Keys, Known, judge_keys as judge_key_file};
 pub use report::{FINDINGS_MAX, FolderReport, LedgerSummary, Located, Note};
 
 use std::cell::Cell;
@@ -32,7 +33,7 @@ use crate::segment;
 use crate::types::BodyDigest;
 use crate::verdict::{Code, Finding};
 use case::{Case, Small};
-use identity::{Identity, Known, Ledger};
+use identity::{Identity, Ledger};
 use names::{LedgerNames, Strange, is_newer, is_ulid};
 use pin::Pins;
 use segments::{Others, Segment};
@@ -340,8 +341,8 @@ fn judge_about(
 }
 
 /// `keys`, where it is whole.
-fn judge_keys(case: &mut Case<'_>, identity: &Identity) -> Result<Option<identity::Keys>, VerifyError> {
-    let Some(small) = Small::read(case.disk, &case.dir.join("keys"), identity::KEYS_BYTES_MAX)? else {
+fn judge_keys(case: &mut Case<'_>, identity: &Identity) -> Result<Option<Keys>, VerifyError> {
+    let Some(small) = Small::read(case.disk, &case.dir.join("keys"), KEYS_BYTES_MAX)? else {
         case.find_missing("keys".to_owned(), None, "every ledger has it");
         return Ok(None);
     };

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use tlog::tile::{Resource, TilePath, bundles_of, tiles_of};
-use tlog::{Checkpoint, Note};
+use tlog::{Checkpoint, Note, decode_bundle};
 
 use crate::cli::{Export, Global};
 use crate::client::{Client, Problem};
+use crate::judge::names_a_body;
 use crate::{Exit, known, output};
 
 pub(crate) fn run(global: &Global, flags: &Export) -> Result<Exit> {
@@ -26,12 +27,19 @@ pub(crate) fn run(global: &Global, flags: &Export) -> Result<Exit> {
     let put = |path: &str, bytes: &[u8]| known::write_whole(&flags.out.join(Path::new(path)), bytes);
     put("keys", &get("keys")?)?;
     let bar = if global.json { ProgressBar::hidden() } else { ProgressBar::new(size.div_ceil(256) * 2) };
+    let mut bodies = !flags.no_bodies;
+    let mut named = Vec::new();
     for path in tiles_of(size).chain(bundles_of(size)) {
-        put(&path.to_string(), &get(&path.to_string())?)?;
+        let bytes = get(&path.to_string())?;
+        if path.resource == Resource::Entries && decode_bundle(&bytes)?.iter().any(|leaf| names_a_body(leaf)) {
+            named.push(path);
+        }
+        put(&path.to_string(), &bytes)?;
         bar.inc(1);
     }
-    let mut bodies = !flags.no_bodies;
-    for path in bundles_of(size) {
+    // A raw ledger has none.
+    bodies &= !named.is_empty();
+    for path in named {
         if !bodies {
             break;
         }

@@ -35,9 +35,13 @@ pub(crate) fn run(global: &Global, flags: &Verify) -> Result<Exit> {
     if folder::is_data_folder(&path) {
         return folder::verify(global, flags, &path, parse_vkeys(&flags.vkey)?);
     }
+    // What an export is without its checkpoint is for the judge to say.
+    if path.join("tile").is_dir() {
+        return export(global, flags, &path);
+    }
     if path.is_dir() {
         bail!(
-            "{} is neither a data folder (FORMAT, ledgers/) nor an export (a file `checkpoint`)\nhint: `proofbook \
+            "{} is neither a data folder (FORMAT, ledgers/) nor an export (checkpoint, tile/)\nhint: `proofbook \
              export` writes an export",
             path.display()
         );
@@ -118,43 +122,27 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// Files in tiles layout on this machine.
 fn export(global: &Global, flags: &Verify, dir: &Path) -> Result<Exit> {
-    let (keys, origin, own) = if flags.vkey.is_empty() {
+    let (given, origin) = if flags.vkey.is_empty() {
         let known = KnownLedgers::open(flags.known_ledgers.as_deref())?;
         let note = read_file(&dir.join("checkpoint"))?.unwrap_or_default();
         let origin = Note::parse(&note).ok().and_then(|n| Checkpoint::parse(&n.text).ok()).map(|c| c.origin);
         match origin.as_deref().and_then(|o| known.by_origin(o)) {
-            Some(found) => (parse_all(&found.vkeys)?, origin, false),
-            None => (folder_keys(read_file(&dir.join("keys"))?.as_deref())?, None, true),
+            Some(found) => (Some(parse_all(&found.vkeys)?), origin),
+            None => (None, None),
         }
     } else {
-        (parse_vkeys(&flags.vkey)?, None, false)
+        (Some(parse_vkeys(&flags.vkey)?), None)
     };
-    let bodies = !flags.no_bodies && dir.join("bodies").is_dir();
-    let terms = Terms { keys: &keys, origin: origin.as_deref(), seen: None, bodies };
+    // An export of leaves alone has no such folder; one that has it holds every body.
+    let bodies = !flags.no_bodies && std::fs::symlink_metadata(dir.join("bodies")).is_ok_and(|meta| meta.is_dir());
+    let terms = Terms { given: given.as_deref(), origin: origin.as_deref(), seen: None, bodies };
     let bar = bar(global);
     let mut judgement = judge_tiles(&Folder(dir.to_owned()), &terms, &mut |done, all| tick(&bar, done, all))?;
     bar.finish_and_clear();
-    unknown_files(dir, &mut judgement)?;
-    if own {
-        judgement.notes.push("own-keys");
+    if judgement.origin.is_some() {
+        unknown_files(dir, &mut judgement)?;
     }
     Ok(show(global, &judgement, "every entry was checked"))
-}
-
-/// Keys that the log itself offers (its first key note must be signed by its own key).
-fn folder_keys(notes: Option<&[u8]>) -> Result<Vec<Vkey>> {
-    let notes = notes.context("no key is known and there is no file `keys`; give --vkey")?;
-    let notes: Vec<String> = serde_json::from_slice(notes).context("`keys` is no JSON array of notes")?;
-    let first = notes.first().context("`keys` is empty")?;
-    let text = Note::parse(first.as_bytes()).context("the first key note")?.text;
-    let note = tlog::KeyNote::parse(&text).context("the first key note")?;
-    let pinned = note.keys.first().context("the first key note names no key")?;
-    let walk = tlog::walk_keys(&notes, pinned);
-    let keys: Vec<Vkey> = walk.epochs.iter().flat_map(|e| e.keys.clone()).collect();
-    if keys.is_empty() {
-        bail!("the key notes are not signed by their own keys");
-    }
-    Ok(keys)
 }
 
 /// Files that a log of this size does not have.
@@ -162,8 +150,8 @@ fn unknown_files(dir: &Path, judgement: &mut Judgement) -> Result<()> {
     let mut wanted: BTreeSet<String> = ["checkpoint", "keys"].map(str::to_owned).into();
     for path in tlog::tile::tiles_of(judgement.size).chain(tlog::tile::bundles_of(judgement.size)) {
         wanted.insert(path.to_string());
-        if let Some(n) = path.to_string().strip_prefix("tile/entries/") {
-            wanted.insert(format!("bodies/{n}"));
+        if path.resource == tlog::tile::Resource::Entries && !judgement.bodiless.contains(&path.index) {
+            wanted.insert(tlog::tile::TilePath { resource: tlog::tile::Resource::Bodies, ..path }.to_string());
         }
     }
     let mut open = vec![PathBuf::new()];
@@ -200,17 +188,17 @@ fn server(global: &Global, flags: &Verify, url: &str) -> Result<Exit> {
     let client = Client::new(global)?.with_base(&url);
     let mut all = KnownLedgers::open(flags.known_ledgers.as_deref())?;
     let known = all.get(&url);
-    let (keys, origin, first) = match (&known, flags.vkey.is_empty()) {
-        (_, false) => (parse_vkeys(&flags.vkey)?, known.as_ref().map(|k| k.origin.clone()), false),
-        (Some(known), true) => (parse_all(&known.vkeys)?, Some(known.origin.clone()), false),
-        (None, true) => (folder_keys(client.get_bytes("/keys")?.as_deref())?, None, true),
+    let (given, origin) = match (&known, flags.vkey.is_empty()) {
+        (_, false) => (Some(parse_vkeys(&flags.vkey)?), known.as_ref().map(|k| k.origin.clone())),
+        (Some(known), true) => (Some(parse_all(&known.vkeys)?), Some(known.origin.clone())),
+        (None, true) => (None, None),
     };
     let seen = known.as_ref().and_then(|k| k.checkpoint.as_deref()).map(seen_before).transpose()?;
-    let terms = Terms { keys: &keys, origin: origin.as_deref(), seen, bodies: !flags.no_bodies };
+    let terms = Terms { given: given.as_deref(), origin: origin.as_deref(), seen, bodies: !flags.no_bodies };
     let bar = bar(global);
     let judgement = judge_tiles(&Remote(client.clone()), &terms, &mut |done, all| tick(&bar, done, all))?;
     bar.finish_and_clear();
-    if first && !global.json {
+    if given.is_none() && judgement.origin.is_some() && !global.json {
         output::note(&format!(
             "first meeting with {url}: its keys are taken on trust and remembered in {}",
             all.path().display()
@@ -218,7 +206,7 @@ fn server(global: &Global, flags: &Verify, url: &str) -> Result<Exit> {
     }
     if let (Some(origin), Some(root), ("ok", _)) = (&judgement.origin, &judgement.root, judgement.verdict()) {
         let checkpoint = format!("{origin}\n{}\n{root}\n", judgement.size);
-        let vkeys = keys.iter().map(ToString::to_string).collect();
+        let vkeys = judgement.keys.iter().map(ToString::to_string).collect();
         all.put(&url, &Known { origin: origin.clone(), vkeys, checkpoint: Some(checkpoint) })?;
     }
     Ok(show(global, &judgement, "every entry was checked"))
@@ -261,7 +249,23 @@ fn show(global: &Global, judgement: &Judgement, good: &str) -> Exit {
         output::line(&format!("origin {}", output::safe(origin)));
     }
     for note in &judgement.notes {
-        output::line(&output::dim(&format!("note: {note}")));
+        output::line(&output::dim(&format!("note: {note}: {}", sentence(note))));
+    }
+    if let Some(unproven) = judgement.unproven.as_ref().filter(|unproven| !unproven.is_empty()) {
+        let fields = unproven.join(" and ");
+        output::line(&output::dim(&format!(
+            "unproven: {fields} of the entry: nothing that was checked vouches for it"
+        )));
     }
     Exit::Verdict(exit)
+}
+
+fn sentence(note: &str) -> &'static str {
+    match note {
+        "own-keys" => "signatures were checked with the log's own keys, which whoever hands it over could have made",
+        "unwitnessed" => "no witness has cosigned; the holder of the keys could show others another history",
+        "body-withheld" => "what the leaves say of bodies was not checked, the bodies are not here",
+        "lines-unchecked" => "a signature line of the checkpoint is by a key that was not given; it proves nothing",
+        _ => "see docs/formats/verdicts.md",
+    }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod folder;
 pub(crate) mod proof;
+mod signed;
 pub(crate) mod tiles;
 pub(crate) mod verdict;
 
@@ -15,6 +16,11 @@ use verdict::Code;
 /// The digest that a leaf of an audit ledger names for its body, in hex; `None` for any other leaf.
 pub(crate) fn body_digest(leaf: &[u8]) -> Option<String> {
     server::body_digest(leaf).map(|digest| Hash(digest).hex())
+}
+
+/// Whether a leaf is that of an audit ledger, which keeps a body for it.
+pub(crate) fn names_a_body(leaf: &[u8]) -> bool {
+    server::body_digest(leaf).is_some()
 }
 
 /// The verdict that stands for a note that was not accepted.

@@ -1,9 +1,16 @@
 //! The real binary against evidence made here: proofs and exports, whole and spoiled.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 mod bench;
 mod demo;
 mod folder;
+mod twice;
 
 use std::path::Path;
 use std::process::Command;
@@ -26,6 +33,7 @@ struct Log {
     leaves: Vec<String>,
     bodies: Vec<String>,
     note: String,
+    keys: String,
     vkey: String,
     hashes: Vec<Hash>,
 }
@@ -58,7 +66,8 @@ fn log(size: usize) -> Log {
     frontier.extend(&hashes);
     let checkpoint = Checkpoint { origin: ORIGIN.into(), size: size as u64, root: frontier.root() };
     let note = signer.sign(&checkpoint, 1_800_000_000);
-    Log { leaves, bodies, note, vkey: signer.vkeys()[0].to_string(), hashes }
+    let keys = format!("[\"{}\"]\n", signer.key_note(0).replace('\n', "\\n"));
+    Log { leaves, bodies, note, keys, vkey: signer.vkeys()[0].to_string(), hashes }
 }
 
 impl Log {
@@ -85,6 +94,7 @@ impl Log {
             }
             put(TilePath { resource: Resource::Bodies, ..path }, bodies);
         }
+        std::fs::write(dir.join("keys"), &self.keys).unwrap();
         std::fs::write(dir.join("checkpoint"), &self.note).unwrap();
     }
 

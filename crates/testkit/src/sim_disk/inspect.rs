@@ -112,6 +112,7 @@ impl SimDisk {
     }
 
     /// Writes the simulated files below a real folder, so that other programs can judge them.
+    #[expect(clippy::disallowed_methods, reason = "a copy to be judged, which nobody has to keep")]
     pub fn write_out(&self, to: &Path) -> io::Result<()> {
         for path in self.files() {
             let target = to.join(path.strip_prefix("/").unwrap_or(&path));
