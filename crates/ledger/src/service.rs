@@ -265,6 +265,7 @@ impl Ledger {
             queue_bytes: shared.queue_bytes(),
             immutable: sealing.immutable,
             poisoned: shared.poisoned().cloned(),
+            disk_low: self.shared.disk_low.load(Ordering::Relaxed),
             sealer_waits: sealing.waits,
             verification: lock(&shared.verification).clone(),
             blocks: shared.blocks.load(Ordering::Relaxed),

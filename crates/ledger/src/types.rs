@@ -223,6 +223,8 @@ pub struct Status {
     pub immutable: bool,
     /// Why the writer stopped, if it did.
     pub poisoned: Option<String>,
+    /// Free room is below the low-disk watermark: nothing is taken.
+    pub disk_low: bool,
     /// Why the sealer waits, if it does.
     pub sealer_waits: Option<String>,
     /// Verification of sealed files.

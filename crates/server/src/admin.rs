@@ -21,7 +21,8 @@ fn answer(value: &Value) -> Response<Body> {
 
 async fn wanted<T: for<'a> Deserialize<'a>>(call: &mut Call) -> Result<T, Problem> {
     let body = call.take_body();
-    let collected = decode::collect(&call.headers, body, ADMIN_BODY_BYTES_MAX, &call.app.memory).await?;
+    let memory = call.app.memory.purse(&call.credential()?.token_id);
+    let collected = decode::collect(&call.headers, body, ADMIN_BODY_BYTES_MAX, &memory).await?;
     serde_json::from_slice(&collected.bytes).map_err(|e| {
         // serde's message may quote the value; place and category are enough.
         Problem::new(

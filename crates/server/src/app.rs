@@ -11,13 +11,14 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use journal::{Credential, Denial, Done, Error, Scope, Verb};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::limits::{
-    ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, BUNDLES_MAX, DENIALS_PER_SECOND, TAILS_MAX, TOKEN_BUNDLES_MAX,
-    TOKEN_TAILS_MAX,
+    ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, BUNDLES_MAX, DENIALS_PER_SECOND, TAILS_MAX, TOKEN_BODIES_KIB_MAX,
+    TOKEN_BUNDLES_MAX, TOKEN_TAILS_MAX,
 };
 use crate::log::Log;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::quota::{Quotas, Rate, What};
@@ -30,8 +31,8 @@ pub(crate) struct App {
     pub(crate) clock: ledger::Clock,
     pub(crate) quotas: Quotas,
     pub(crate) metrics: Metrics,
-    /// KiB of request bodies that may still be taken into memory.
-    pub(crate) memory: Arc<Semaphore>,
+    /// Request bodies in memory.
+    pub(crate) memory: Arc<Memory>,
     /// Tails that are open.
     pub(crate) tails: Arc<Seats>,
     /// Bundles of bodies on their way to somebody.
@@ -73,7 +74,7 @@ impl App {
             clock,
             quotas: Quotas::default(),
             metrics: Metrics::default(),
-            memory: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
+            memory: Memory::of_kib(BODIES_KIB_MAX, TOKEN_BODIES_KIB_MAX),
             tails: Seats::of(TAILS_MAX, TOKEN_TAILS_MAX),
             bundles: Seats::of(BUNDLES_MAX, TOKEN_BUNDLES_MAX),
             stopping,

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::limits;
 
 /// As typed: options may be missing or contradict each other.
 #[derive(Clone, Debug)]
@@ -61,6 +64,29 @@ pub struct Config {
     pub accept_first_start: bool,
     /// Settings of every ledger.
     pub ledger: ledger::Config,
+    /// What connections may do.
+    pub connections: Connections,
+}
+
+/// What connections may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// [`limits::ADDRESS_CONNECTIONS_MAX`].
+    pub address_max: usize,
+    /// [`limits::LOOPBACK_CONNECTIONS_MAX`].
+    pub loopback_max: usize,
+    /// [`limits::IDLE`].
+    pub idle: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Connections {
+        Connections {
+            address_max: limits::ADDRESS_CONNECTIONS_MAX,
+            loopback_max: limits::LOOPBACK_CONNECTIONS_MAX,
+            idle: limits::IDLE,
+        }
+    }
 }
 
 /// A setting that cannot be honoured; the server does not start.
@@ -123,6 +149,7 @@ impl ConfigFile {
             pin,
             accept_first_start: self.accept_first_start,
             ledger: ledger::Config::default(),
+            connections: Connections::default(),
         })
     }
 }

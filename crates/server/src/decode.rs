@@ -3,22 +3,21 @@
 //! Called only after the caller was authenticated: nothing is unfolded for a stranger.
 
 use std::io::Read;
-use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::{BODY_READ, RATIO_FREE_BYTES, RATIO_MAX, ZSTD_WINDOW_LOG_MAX};
+use crate::memory::{Purse, Share};
 use crate::problem::Problem;
 
 /// A body in memory together with its share of the memory that all bodies may take.
 pub(crate) struct Collected {
     pub(crate) bytes: Bytes,
-    permits: Vec<OwnedSemaphorePermit>,
+    shares: Vec<Share>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,16 +25,6 @@ enum Coding {
     Plain,
     Gzip,
     Zstd,
-}
-
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).max(1)
-}
-
-fn reserve(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-    Arc::clone(memory)
-        .try_acquire_many_owned(kib(bytes))
-        .map_err(|_| Problem::new("busy", "too many request bodies are in memory at the moment"))
 }
 
 fn too_large(cap: usize) -> Problem {
@@ -64,12 +53,7 @@ fn unknown_coding() -> Problem {
 /// Reads the whole body, unfolds it where it is compressed. `cap` bounds the unfolded bytes.
 ///
 /// Errors: 400 broken compression, 408 deadline, 413 caps, 415 coding, 429 memory for bodies used up.
-pub(crate) async fn collect(
-    headers: &HeaderMap,
-    body: Body,
-    cap: usize,
-    memory: &Arc<Semaphore>,
-) -> Result<Collected, Problem> {
+pub(crate) async fn collect(headers: &HeaderMap, body: Body, cap: usize, memory: &Purse) -> Result<Collected, Problem> {
     let coding = coding(headers)?;
     let reading = raw(headers, body, cap, memory);
     let raw = tokio::time::timeout(BODY_READ, reading).await.map_err(|_| {
@@ -79,28 +63,26 @@ pub(crate) async fn collect(
         return Ok(raw);
     }
     let most = cap.min(RATIO_FREE_BYTES.max(raw.bytes.len().saturating_mul(RATIO_MAX)));
-    let mut permit = reserve(memory, most)?;
+    let mut share = memory.reserve(most)?;
     let packed = raw.bytes.clone();
     let plain = tokio::task::spawn_blocking(move || unfold(coding, &packed, most, cap))
         .await
         .map_err(|_| Problem::new("unavailable", "the body could not be unfolded"))??;
     // Give back what the caps allowed and the body did not need.
-    let used = usize::try_from(kib(plain.len())).unwrap_or(usize::MAX);
-    let spare = permit.num_permits().saturating_sub(used);
-    drop(permit.split(spare));
-    Ok(Collected { bytes: Bytes::from(plain), permits: vec![permit] })
+    share.shrink_to(plain.len());
+    Ok(Collected { bytes: Bytes::from(plain), shares: vec![share] })
 }
 
-async fn raw(headers: &HeaderMap, mut body: Body, cap: usize, memory: &Arc<Semaphore>) -> Result<Collected, Problem> {
+async fn raw(headers: &HeaderMap, mut body: Body, cap: usize, memory: &Purse) -> Result<Collected, Problem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     // Before the first byte is polled: a client that waits for 100-continue need not send what is refused anyway.
     if announced.is_some_and(|n| n > cap) {
         return Err(too_large(cap));
     }
-    let mut permits = Vec::new();
+    let mut shares = Vec::new();
     let mut reserved = announced.unwrap_or(0);
     if reserved > 0 {
-        permits.push(reserve(memory, reserved)?);
+        shares.push(memory.reserve(reserved)?);
     }
     let mut all = BytesMut::with_capacity(reserved);
     while let Some(frame) = body.frame().await {
@@ -112,12 +94,12 @@ async fn raw(headers: &HeaderMap, mut body: Body, cap: usize, memory: &Arc<Semap
         }
         if total > reserved {
             let more = (total - reserved).max(256 << 10);
-            permits.push(reserve(memory, more)?);
+            shares.push(memory.reserve(more)?);
             reserved += more;
         }
         all.extend_from_slice(&data);
     }
-    Ok(Collected { bytes: all.freeze(), permits })
+    Ok(Collected { bytes: all.freeze(), shares })
 }
 
 fn unfold(coding: Coding, packed: &[u8], most: usize, cap: usize) -> Result<Vec<u8>, Problem> {
@@ -149,7 +131,7 @@ fn unfold(coding: Coding, packed: &[u8], most: usize, cap: usize) -> Result<Vec<
 impl Collected {
     /// Ends the body's share of memory.
     pub(crate) fn release(self) {
-        drop(self.permits);
+        drop(self.shares);
     }
 }
 

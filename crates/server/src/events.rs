@@ -96,7 +96,7 @@ pub(crate) async fn append(mut call: Call) -> Answer {
     let (app, who, ledger) = (Arc::clone(&call.app), Arc::clone(call.credential()?), call.ledger());
     let scope = call.caller.scope.clone();
     let body = call.take_body();
-    let collected = decode::collect(&call.headers, body, BODY_BYTES_MAX, &app.memory).await?;
+    let collected = decode::collect(&call.headers, body, BODY_BYTES_MAX, &app.memory.purse(&who.token_id)).await?;
     admit(&app, &who, collected.bytes.len())?;
     app.metrics.bytes.add(collected.bytes.len() as u64);
     let single = format == Format::Native
@@ -174,7 +174,7 @@ async fn proofs(app: &Arc<App>, scope: journal::Scope, ledger: &str, all: &[Even
 pub(crate) async fn add(mut call: Call) -> Answer {
     let (app, who, ledger) = (Arc::clone(&call.app), Arc::clone(call.credential()?), call.ledger());
     let body = call.take_body();
-    let collected = decode::collect(&call.headers, body, LEAF_BYTES_MAX, &app.memory).await?;
+    let collected = decode::collect(&call.headers, body, LEAF_BYTES_MAX, &app.memory.purse(&who.token_id)).await?;
     admit(&app, &who, collected.bytes.len())?;
     let outcome = ask(|done| app.log.add_raw(&who, &ledger, &collected.bytes, done)).await;
     let (index, _) = outcome.map_err(|e| Problem::of(&e))?;

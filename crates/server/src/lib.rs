@@ -15,6 +15,7 @@ pub mod limits;
 mod listen;
 mod log;
 mod logs;
+mod memory;
 mod metrics;
 mod openapi;
 mod ops;
@@ -30,7 +31,7 @@ mod seats;
 mod tail;
 mod tls;
 
-pub use config::{Config, ConfigError, ConfigFile, TlsFiles, Transport};
+pub use config::{Config, ConfigError, ConfigFile, Connections, TlsFiles, Transport};
 pub use event::{body_digest, terminal_safe};
 pub use listen::{Running, ServeError, serve};
 pub use log::{Log, Shown};

@@ -17,13 +17,24 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// Request bodies held at one time, in KiB, compressed and unfolded together: bounds memory under overload; beyond
 /// it 429.
 pub const BODIES_KIB_MAX: usize = 128 << 10;
+/// Request bodies of one token held at one time, in KiB: half, so that one does not keep the others out. Three of the
+/// largest that may unfold fit.
+pub const TOKEN_BODIES_KIB_MAX: usize = 64 << 10;
 /// Connections at one time: each costs buffers and a descriptor; later ones wait in the listen queue.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections of one remote address at one time (IPv6: of one /64), so that one does not take them all; where there
+/// are fewer in all, at most seven eighths of them. Further ones are closed at once.
+pub const ADDRESS_CONNECTIONS_MAX: usize = 1024;
+/// The same from loopback, where a proxy in front brings all clients.
+pub const LOOPBACK_CONNECTIONS_MAX: usize = 3584;
+/// An HTTP/2 connection on which no byte moves for this long is ended; while a request is under way pings move some.
+pub const IDLE: Duration = Duration::from_secs(90);
 /// Descriptors that the process asks for: connections, and per ledger some hundred files.
 pub const DESCRIPTORS_WANTED: u64 = 65_536;
 /// A client has this long for its TLS handshake, and for its first request.
 pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// A client has this long for the head of each request; an idle kept-alive connection ends after it too.
+/// HTTP/2: while requests are under way the client is pinged this often.
 pub const HEADER_READ: Duration = Duration::from_secs(30);
 /// A client has this long for each request's body.
 pub const BODY_READ: Duration = Duration::from_secs(60);

@@ -1,12 +1,13 @@
 //! The listener: accept loop, TLS, deadlines, connection cap, draining.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -18,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::app::{App, Peer};
-use crate::config::{Config, Transport};
+use crate::config::{Config, Connections, Transport};
 use crate::limits::{
     CONNECTIONS_MAX, DRAIN, FIRST_REQUEST, HEADER_BYTES_MAX, HEADER_READ, STREAMS_MAX, TLS_POLL, WRITE_STALL,
 };
@@ -96,7 +97,7 @@ pub async fn serve(config: &Config, log: Arc<dyn Log>, clock: ledger::Clock) -> 
         drop(tokio::spawn(reload(pair, stopping.clone())));
         TlsAcceptor::from(settings)
     });
-    let shell = Shell { router: router(&app), app, acceptor, stopping };
+    let shell = Shell { router: router(&app), app, acceptor, stopping, connections: config.connections };
     let accepting = tokio::spawn(accept(listener, shell));
     tracing::info!(%addr, "listening");
     Ok(Running { addr, stop, accepting, log })
@@ -122,6 +123,7 @@ struct Shell {
     router: Router,
     acceptor: Option<TlsAcceptor>,
     stopping: watch::Receiver<bool>,
+    connections: Connections,
 }
 
 /// Half of the descriptors at most: a log that cannot open its next file stops, and strangers who only connect must not
@@ -136,6 +138,7 @@ async fn accept(listener: TcpListener, shell: Shell) {
         tracing::info!(most, "connections at one time, by the limit of open files");
     }
     let room = Arc::new(Semaphore::new(most));
+    let addresses = Addresses::new(shell.connections, most);
     let mut stopping = shell.stopping.clone();
     let mut connections = JoinSet::new();
     loop {
@@ -148,10 +151,15 @@ async fn accept(listener: TcpListener, shell: Shell) {
         match accepted {
             Ok((stream, peer)) => {
                 shell.app.metrics.connections.add(1);
+                let Some(place) = addresses.enter(peer.ip()) else {
+                    // Closed without a word: an answer would cost what the cap is to save.
+                    shell.app.metrics.address_refusals.add(1);
+                    continue;
+                };
                 let shell = shell.clone();
                 connections.spawn(async move {
                     connection(shell, stream, peer).await;
-                    drop(permit);
+                    drop((place, permit));
                 });
             }
             // Out of descriptors: others must end first, and a busy loop would not help them.
@@ -183,9 +191,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let asked = Arc::new(AtomicBool::new(false));
-    let (router, seen) = (shell.router, Arc::clone(&asked));
+    let http2 = Arc::new(AtomicBool::new(false));
+    let (router, seen, newer) = (shell.router, Arc::clone(&asked), Arc::clone(&http2));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
+        newer.store(request.version() == Version::HTTP_2, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
@@ -203,13 +213,18 @@ where
         .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
         .keep_alive_interval(HEADER_READ)
         .keep_alive_timeout(FIRST_REQUEST);
-    let serving = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_STALL)), service);
+    let stream = Patient::new(stream, WRITE_STALL);
+    let moved = stream.moved();
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let mut stopping = shell.stopping;
     let late = tokio::time::sleep(FIRST_REQUEST);
     tokio::pin!(late);
     let mut waiting = true;
     let mut open = true;
+    let mut idle = tokio::time::interval(shell.connections.idle);
+    idle.reset();
+    let mut last = None;
     loop {
         tokio::select! {
             // A broken connection is the client's affair.
@@ -220,6 +235,18 @@ where
                 }
                 waiting = false;
             }
+            // HTTP/1 has its own deadline for the next request's head.
+            _ = idle.tick() => {
+                let now = moved.get();
+                let still = last.replace(now) == Some(now) && http2.load(Ordering::Relaxed);
+                if still && open {
+                    serving.as_mut().graceful_shutdown();
+                    open = false;
+                } else if still {
+                    // Not even the goodbye is taken.
+                    return;
+                }
+            }
             _ = stopping.changed(), if open => {
                 serving.as_mut().graceful_shutdown();
                 open = false;
@@ -228,9 +255,81 @@ where
     }
 }
 
+/// Connections by remote address.
+struct Addresses {
+    most: Connections,
+    all: usize,
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A connection's place among those of its address, until it is dropped.
+struct AddressPlace {
+    key: IpAddr,
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// IPv6 gives whoever has one address a /64 of them.
+fn address_key(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        other => other,
+    }
+}
+
+impl Addresses {
+    fn new(most: Connections, all: usize) -> Addresses {
+        Addresses { most, all, open: Arc::default() }
+    }
+
+    fn enter(&self, ip: IpAddr) -> Option<AddressPlace> {
+        let key = address_key(ip);
+        let most = if key.is_loopback() { self.most.loopback_max } else { self.most.address_max };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = open.entry(key).or_default();
+        if *mine >= most.min(self.all - self.all / 8) {
+            return None;
+        }
+        *mine += 1;
+        Some(AddressPlace { key, open: Arc::clone(&self.open) })
+    }
+}
+
+impl Drop for AddressPlace {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.key) {
+            Some(mine) if *mine > 1 => *mine -= 1,
+            _ => drop(open.remove(&self.key)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_leaves_room_for_others() {
+        let most = Connections { address_max: 3, loopback_max: 5, ..Connections::default() };
+        let ip = |text: &str| text.parse().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        let enter = |addresses: &Addresses, text: &str, times: usize| -> Vec<AddressPlace> {
+            (0..times).filter_map(|_| addresses.enter(ip(text))).collect()
+        };
+        let addresses = Addresses::new(most, 4096);
+        let held = enter(&addresses, "192.0.2.1", 9);
+        assert_eq!(held.len(), 3);
+        assert!(addresses.enter(ip("::ffff:192.0.2.1")).is_none() && addresses.enter(ip("192.0.2.2")).is_some());
+        assert_eq!((enter(&addresses, "127.0.0.1", 9).len(), enter(&addresses, "::1", 9).len()), (5, 5));
+        let network = (enter(&addresses, "2001:db8::1", 2), enter(&addresses, "2001:db8::2", 2));
+        assert_eq!((network.0.len(), network.1.len()), (2, 1));
+        assert_eq!(enter(&addresses, "2001:db8:0:1::1", 9).len(), 3);
+        drop((held, network));
+        assert_eq!(enter(&addresses, "192.0.2.1", 9).len(), 3);
+        assert!(addresses.open.lock().is_ok_and(|open| open.is_empty()));
+        // Where there are few in all, one address does not take the last of them.
+        assert_eq!(enter(&Addresses::new(Connections::default(), 16), "192.0.2.1", 99).len(), 14);
+        assert_eq!(enter(&Addresses::new(Connections::default(), 1), "192.0.2.1", 99).len(), 1);
+    }
 
     #[test]
     fn connections_leave_descriptors_for_the_log() {

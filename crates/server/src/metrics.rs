@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) tiles: Count,
     pub(crate) checkpoints: Count,
     pub(crate) tls_failures: Count,
+    pub(crate) address_refusals: Count,
     classes: [Count; 6],
 }
 
@@ -53,6 +54,7 @@ impl Metrics {
             ("tile_reads", "tiles and bundles read", &self.tiles),
             ("checkpoint_reads", "checkpoints read", &self.checkpoints),
             ("tls_failures", "TLS handshakes that failed", &self.tls_failures),
+            ("address_refusals", "connections closed because their address has too many", &self.address_refusals),
         ] {
             head(&mut out, &format!("{name}_total"), help, "counter");
             let _ = writeln!(out, "proofbook_{name}_total {}", count.get());

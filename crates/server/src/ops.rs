@@ -32,6 +32,10 @@ pub(crate) async fn readyz(call: Call) -> Answer {
     if status.ledgers.iter().any(|l| l.log.poisoned.is_some()) {
         return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "a ledger takes no entries\n".into()));
     }
+    if status.ledgers.iter().any(|l| l.log.disk_low) {
+        let why = "the disk is nearly full: free room is below the low-disk watermark\n";
+        return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, why.into()));
+    }
     Ok(plain(StatusCode::OK, "ready\n".into()))
 }
 
@@ -79,6 +83,7 @@ pub(crate) async fn status(call: Call) -> Answer {
                 "immutability": if l.log.immutable { "set" } else { "none" },
                 "state": if l.log.poisoned.is_some() { "stopped" } else { "writing" },
                 "poisoned": l.log.poisoned,
+                "disk_low": l.log.disk_low,
                 "sealer_waits": l.log.sealer_waits,
                 "verification": verification(&l.log.verification),
                 "sync_p50_ns": l.log.sync_p50_ns,

@@ -4,6 +4,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,11 +20,30 @@ pub(crate) struct Patient<S> {
     late: Pin<Box<Sleep>>,
     /// A write waits for the peer.
     waiting: bool,
+    moved: Moved,
+}
+
+/// Counts reads and writes that moved bytes; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Moved(Arc<AtomicU64>);
+
+impl Moved {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl<S> Patient<S> {
     pub(crate) fn new(inner: S, stall: Duration) -> Patient<S> {
-        Patient { inner, stall, late: Box::pin(sleep(stall)), waiting: false }
+        Patient { inner, stall, late: Box::pin(sleep(stall)), waiting: false, moved: Moved::default() }
+    }
+
+    pub(crate) fn moved(&self) -> Moved {
+        self.moved.clone()
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -42,13 +63,20 @@ impl<S> Patient<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_ready() {
+            self.moved.add();
+        }
+        read
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if written.is_ready() {
+            self.moved.add();
+        }
         self.judge(cx, written)
     }
     fn poll_write_vectored(
@@ -57,6 +85,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        if written.is_ready() {
+            self.moved.add();
+        }
         self.judge(cx, written)
     }
     fn is_write_vectored(&self) -> bool {

@@ -110,6 +110,8 @@ pub(crate) fn remove_bootstrap(data: &Path) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "what a crash left, made here")]
+
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -105,6 +105,17 @@ fn a_sealer_without_room_waits_says_so_and_goes_on() {
     ledger.close().unwrap();
 }
 
+#[test]
+fn a_disk_without_room_is_told_before_anybody_appends() {
+    let disk = SimDisk::new();
+    let mut rig = Rig::on(&disk);
+    rig.config.disk_low_bytes = u64::MAX;
+    let (ledger, _) = rig.open().unwrap();
+    until("the word", || ledger.status().disk_low);
+    assert_eq!(append(&ledger, numbered(0, 1)).unwrap_err(), AppendError::DiskLow);
+    ledger.close().unwrap();
+}
+
 /// The sealer reads a segment again before it lets it go: what rotted since it was signed stops the signing.
 #[test]
 fn damage_that_the_sealer_meets_poisons_the_ledger() {

@@ -2,8 +2,12 @@
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::client::{get, post, raw, send};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::client::{PATIENCE, get, post, raw, send};
 use crate::start;
 
 const EVENTS: &str = "/v1/ledgers/main/events";
@@ -88,6 +92,51 @@ async fn compressed_bodies_and_bombs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_room_is_not_ready_and_says_why() {
+    let (running, double) = start().await;
+    assert_eq!(get(running.addr(), "/readyz", "").await.status, 200);
+    double.disk_low.store(true, Ordering::SeqCst);
+    let ready = get(running.addr(), "/readyz", "").await;
+    assert!(ready.status == 503 && ready.text().contains("low-disk watermark"), "{}", ready.text());
+    assert_eq!(get(running.addr(), "/healthz", "").await.status, 200);
+    assert_eq!(get(running.addr(), "/v1/status", "admin").await.json()["ledgers"][0]["disk_low"], true);
+}
+
+/// Bodies that are announced and do not come hold memory until their deadline: of one token not all there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_does_not_take_all_memory_for_bodies() {
+    let (running, double) = start().await;
+    double.grant("other", crate::double::credential("other", &[journal::Verb::Append], &["main"]));
+    let size = 16 << 20;
+    let mut held = Vec::new();
+    for _ in 0..server::limits::TOKEN_BODIES_KIB_MAX * 1024 / size {
+        let mut stream = TcpStream::connect(running.addr()).await.unwrap();
+        let head = format!(
+            "POST {EVENTS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer writer\r\ncontent-length: {size}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    let event = b"{\"action\":\"a\"}";
+    let refused = async {
+        while post(running.addr(), EVENTS, "writer", event).await.status == 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        post(running.addr(), EVENTS, "writer", event).await
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await.expect("the token's memory is used up");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    assert_eq!(post(running.addr(), EVENTS, "other", event).await.status, 200);
+    drop(held);
+    let again = async {
+        while post(running.addr(), EVENTS, "writer", event).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("what was held is given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strangers_bombs_are_not_unfolded() {
     let (running, _) = start().await;
     let broken = send(running.addr(), "POST", EVENTS, "nobody", &[("content-encoding", "gzip")], b"no gzip").await;
@@ -113,7 +162,7 @@ async fn sizes_and_media_types() {
 async fn expect_continue_and_chunks() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (running, double) = start().await;
-    let mut stream = tokio::net::TcpStream::connect(running.addr()).await.unwrap();
+    let mut stream = TcpStream::connect(running.addr()).await.unwrap();
     let head = format!(
         "POST {EVENTS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer writer\r\ntransfer-encoding: chunked\r\n\
          expect: 100-continue\r\n\r\n"

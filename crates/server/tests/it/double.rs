@@ -35,6 +35,8 @@ pub(crate) struct Double {
     pub(crate) closed_at: Mutex<Option<u64>>,
     /// Nothing is published any more.
     pub(crate) silent: AtomicBool,
+    /// The disk has little room.
+    pub(crate) disk_low: AtomicBool,
     /// Appends are answered `Busy`.
     pub(crate) busy: AtomicBool,
     made: AtomicU64,
@@ -325,7 +327,7 @@ impl Log for Double {
             .iter()
             .map(|(n, s)| LedgerStatus {
                 info: info(n, s),
-                log: ledger::Status::default(),
+                log: ledger::Status { disk_low: self.disk_low.load(Ordering::SeqCst), ..ledger::Status::default() },
                 gaps: Vec::new(),
                 gaps_open: 0,
             })

@@ -1,5 +1,6 @@
 //! The server over real sockets, with a log in memory behind it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "files that only a test reads")]
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 #![expect(clippy::result_large_err, reason = "the doors of journal are as they are")]
 
@@ -20,7 +21,11 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) async fn start() -> (Running, Arc<Double>) {
+    start_with(&config()).await
+}
+
+pub(crate) async fn start_with(config: &Config) -> (Running, Arc<Double>) {
     let double = Double::new();
     let log: Arc<dyn Log> = Arc::<Double>::clone(&double);
-    (server::serve(&config(), log, server::real::clock()).await.unwrap(), double)
+    (server::serve(config, log, server::real::clock()).await.unwrap(), double)
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::client::{PATIENCE, post};
 use crate::double::Double;
-use crate::start;
+use crate::{config, start, start_with};
 
 fn pair() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
@@ -74,19 +74,72 @@ async fn a_pair_that_does_not_fit_does_not_start() {
     assert!(matches!(refused, Err(server::ServeError::Tls(_))));
 }
 
+type Http2 = hyper::client::conn::http2::SendRequest<http_body_util::Empty<bytes::Bytes>>;
+
+/// A connection, and what becomes of it.
+async fn http2(addr: std::net::SocketAddr) -> (Http2, tokio::task::JoinHandle<hyper::Result<()>>) {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let (executor, stream) = (hyper_util::rt::TokioExecutor::new(), hyper_util::rt::TokioIo::new(stream));
+    let (sender, connection) = hyper::client::conn::http2::handshake(executor, stream).await.unwrap();
+    (sender, tokio::spawn(connection))
+}
+
+async fn ask(sender: &mut Http2, path: &str, token: &str) -> hyper::Result<http::Response<hyper::body::Incoming>> {
+    let request = http::Request::get(format!("http://x{path}")).header("authorization", format!("Bearer {token}"));
+    sender.send_request(request.body(http_body_util::Empty::new()).unwrap()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_with_prior_knowledge() {
     let (running, _) = start().await;
-    let stream = TcpStream::connect(running.addr()).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, http_body_util::Empty<bytes::Bytes>>(
-        hyper_util::rt::TokioExecutor::new(),
-        hyper_util::rt::TokioIo::new(stream),
-    )
-    .await
-    .unwrap();
-    drop(tokio::spawn(connection));
-    let request = http::Request::get("http://x/healthz").body(http_body_util::Empty::new()).unwrap();
-    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+    let (mut sender, _) = http2(running.addr()).await;
+    assert_eq!(ask(&mut sender, "/healthz", "").await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_http2_connection_is_ended_and_a_busy_one_is_not() {
+    let mut config = config();
+    config.connections.idle = Duration::from_millis(300);
+    let (running, _) = start_with(&config).await;
+    let (mut idle, ended) = http2(running.addr()).await;
+    let (mut busy, _held) = http2(running.addr()).await;
+    assert_eq!(ask(&mut idle, "/healthz", "").await.unwrap().status(), 200);
+    let begun = std::time::Instant::now();
+    while !ended.is_finished() {
+        assert_eq!(ask(&mut busy, "/healthz", "").await.unwrap().status(), 200);
+        assert!(begun.elapsed() < PATIENCE, "the idle one goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(300) && ask(&mut idle, "/healthz", "").await.is_err());
+    ended.await.unwrap().expect("it was told goodbye");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_does_not_take_all_connections() {
+    let mut config = config();
+    config.connections.loopback_max = 3;
+    let (running, _) = start_with(&config).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let (mut sender, task) = http2(running.addr()).await;
+        assert_eq!(ask(&mut sender, "/healthz", "").await.unwrap().status(), 200);
+        held.push((sender, task));
+    }
+    let mut one_more = TcpStream::connect(running.addr()).await.unwrap();
+    let mut byte = [0];
+    let refused = tokio::time::timeout(Duration::from_secs(5), one_more.read(&mut byte)).await;
+    assert!(matches!(refused.expect("closed at once"), Ok(0) | Err(_)));
+    let metrics = ask(&mut held[0].0, "/metrics", "writer").await.unwrap();
+    let text = http_body_util::BodyExt::collect(metrics.into_body()).await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&text).contains("proofbook_address_refusals_total 1\n"));
+    held.pop().unwrap().1.abort();
+    let again = async {
+        while TcpStream::connect(running.addr()).await.unwrap().read(&mut byte).await.is_ok_and(|n| n == 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // A connection that is kept waits for a request; one that is refused ends.
+    assert!(tokio::time::timeout(Duration::from_secs(2), again).await.is_err(), "a place that was left is free");
 }
 
 #[tokio::test(flavor = "multi_thread")]
