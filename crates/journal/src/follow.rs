@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event::own::Own;
 use ledger::{Committed, Kind, Outcome, Subscription};
@@ -17,11 +17,11 @@ use serde_json::json;
 use crate::append::Number;
 use crate::fold::control::OWN_SOURCE;
 use crate::fold::gaps::{Command, Counter, Gaps, entry_id_of};
-use crate::limits::{FOLD_STEP_ENTRIES, FOLLOW_QUEUE_MAX, GAPS_SHOWN_MAX, SNAPSHOT_EVERY};
+use crate::limits::{FOLD_STEP_ENTRIES, FOLLOW_QUEUE_MAX, GAP_COMMANDS_MAX, GAPS_SHOWN_MAX, SNAPSHOT_EVERY};
 use crate::state::{GapsShown, Inner, OpenLedger, lock};
 use crate::views;
 
-/// How often the folds are asked what is due.
+/// How often the folds are asked what is due and what is open. Both walk all that is held: not after each message.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Steps of a fold between two looks at the queue.
@@ -118,6 +118,7 @@ struct Followed {
     /// Entries below this must be read from the log.
     read_to: u64,
     in_flight: Arc<AtomicBool>,
+    turn: Turn,
     _watching: Subscription,
 }
 
@@ -224,9 +225,29 @@ impl Following {
             let _watching = open.ledger.subscribe(Box::new(move |size| watch.store(size, Ordering::Release)));
             let read_to = open.ledger.size();
             let (ulid, in_flight) = (open.ulid.clone(), Arc::default());
-            let followed = Followed { open, gaps, size, snapshot_size: size, told, read_to, in_flight, _watching };
+            let (turn, snapshot_size) = (Turn::default(), size);
+            let followed = Followed { open, gaps, size, snapshot_size, told, read_to, in_flight, turn, _watching };
             self.ledgers.insert(ulid, followed);
         }
+    }
+}
+
+/// When a fold is asked again.
+#[derive(Default)]
+struct Turn {
+    asked: Option<Instant>,
+    /// The last answer held as much as one may: the rest need not wait for the next tick.
+    more: bool,
+}
+
+impl Turn {
+    fn comes(&mut self, now: Instant, on_its_way: bool) -> bool {
+        let waits = |at: Instant| now.duration_since(at) < TICK && (on_its_way || !self.more);
+        if self.asked.is_some_and(waits) {
+            return false;
+        }
+        self.asked = Some(now);
+        true
     }
 }
 
@@ -265,11 +286,16 @@ impl Followed {
 
     /// Appends what is due, without waiting for it: the answer comes back in the order of commits.
     fn act(&mut self, inner: &Arc<Inner>, now: u64) {
+        let on_its_way = self.in_flight.load(Ordering::Acquire);
+        if !self.turn.comes(Instant::now(), on_its_way) {
+            return;
+        }
         self.show();
-        if self.size < self.read_to || self.in_flight.load(Ordering::Acquire) {
+        if self.size < self.read_to || on_its_way {
             return;
         }
         let due = self.gaps.due(now);
+        self.turn.more = due.len() >= GAP_COMMANDS_MAX;
         if due.is_empty() {
             return;
         }
@@ -347,5 +373,23 @@ impl Gaps {
             Command::Gap { counter, first, last } => self.gap_recorded(counter, *first, *last),
             Command::Closed { counter, first, last } => self.gap_closed(counter, *first, *last),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fold_is_asked_once_a_tick_however_many_messages_come() {
+        let (mut turn, start) = (Turn::default(), Instant::now());
+        let asked = |turn: &mut Turn, on_its_way: bool| {
+            (0..5_000).filter(|ms| turn.comes(start + Duration::from_millis(*ms), on_its_way)).count()
+        };
+        assert_eq!(asked(&mut turn, false), 10);
+        // More was due than one answer holds: again as soon as that is committed, and not before.
+        let (mut turn, later) = (Turn { asked: Some(start), more: true }, start + Duration::from_millis(1));
+        assert!(!turn.comes(later, true) && turn.comes(later, false));
+        assert!(!turn.comes(later, true) && turn.comes(start + TICK + TICK, true));
     }
 }
