@@ -182,10 +182,15 @@ impl Journal {
         self.inner.view_entries(scope, ledger, range)
     }
 
-    /// Hash tile of the published tree (`Resource::Tile`), or bodies (`Resource::Bodies`, needs `Verb::ReadBodies`), or
-    /// an entry bundle, not compressed (`Resource::Entries`).
+    /// Hash tile of the published tree (`Resource::Tile`), or an entry bundle, not compressed (`Resource::Entries`).
     pub fn tile(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
         self.inner.view_tile(scope, ledger, path)
+    }
+
+    /// Bodies of a bundle (`Resource::Bodies`, needs `Verb::ReadBodies`) from the `from`-th on, as many as one read
+    /// holds (16 MiB, at least one), and the place behind them; the bundle is whole at `path.width`.
+    pub fn bodies(&self, scope: &Scope, ledger: &str, path: &TilePath, from: u16) -> Result<(Vec<u8>, u16), Error> {
+        self.inner.view_bodies(scope, ledger, path, from)
     }
 
     /// An entry bundle as one gzip member, as stored.

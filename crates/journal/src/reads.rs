@@ -38,16 +38,32 @@ impl Inner {
             Resource::Tile { level } => Ok(open.ledger.tile(level, path.index, path.width)?),
             Resource::Entries => Ok(open.ledger.bundle(path.index, path.width)?),
             Resource::Bodies => {
-                if !scope.allows(Verb::ReadBodies, ledger) {
-                    return Err(Error::Denied(Verb::ReadBodies.name()));
-                }
-                // A bundle comes whole or not at all: a narrowed scope reads entry by entry.
-                if scope.is_narrowed() {
-                    return Err(Error::Denied("read-bodies of every entry of a bundle"));
-                }
-                Ok(open.ledger.bodies(path.index, path.width)?)
+                let refusal = Refusal::new(400, "read-refused", "", "a path of a tile or an entry bundle", "no tile");
+                Err(Error::Refused(refusal))
             }
         }
+    }
+
+    pub(crate) fn view_bodies(
+        &self,
+        scope: &Scope,
+        ledger: &str,
+        path: &TilePath,
+        from: u16,
+    ) -> Result<(Vec<u8>, u16), Error> {
+        let open = self.readable(scope, ledger)?;
+        if path.resource != Resource::Bodies {
+            let refusal = Refusal::new(400, "read-refused", "", "a path of a bundle of bodies", "no bundle of bodies");
+            return Err(Error::Refused(refusal));
+        }
+        if !scope.allows(Verb::ReadBodies, ledger) {
+            return Err(Error::Denied(Verb::ReadBodies.name()));
+        }
+        // A bundle comes whole or not at all: a narrowed scope reads entry by entry.
+        if scope.is_narrowed() {
+            return Err(Error::Denied("read-bodies of every entry of a bundle"));
+        }
+        Ok(open.ledger.bodies(path.index, path.width, from)?)
     }
 
     pub(crate) fn view_bundle_gzip(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {

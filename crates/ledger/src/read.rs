@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use tlog::{Hash, Nodes, ProofError, Resource, TilePath};
+use tlog::{Hash, Nodes, ProofError, TilePath};
 
 use crate::error::{Corrupt, ReadError};
 use crate::nodes::PathNodes;
@@ -31,21 +31,11 @@ impl Shared {
         Ok(hashes.iter().flat_map(|hash| hash.0).collect())
     }
 
-    pub(crate) fn read_bundle(&self, resource: Resource, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        let bodies = resource == Resource::Bodies;
-        if bodies && self.about.kind == Kind::Raw {
-            return Err(ReadError::Refused("a raw ledger has no bodies"));
-        }
-        let path = if bodies { TilePath::bodies(index, width) } else { TilePath::entries(index, width) };
-        self.within(&path.ok_or(ReadError::Refused("no such bundle"))?)?;
+    pub(crate) fn read_bundle(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
+        let path = TilePath::entries(index, width).ok_or(ReadError::Refused("no such bundle"))?;
+        self.within(&path)?;
         if self.is_sealed(index) && u64::from(width) == BUNDLE {
-            let sealed = self.store.sealed();
-            let (_, leaves) = sealed.checked_bundle(index)?;
-            if !bodies {
-                return Ok(leaves);
-            }
-            let stored = sealed.checked_bodies(index, &leaves, self.store.body_digest())?;
-            return stored.ok_or(ReadError::Refused("a raw ledger has no bodies"));
+            return Ok(self.store.sealed().checked_bundle(index)?.1);
         }
         let (mut from, mut out) = (index * BUNDLE, Vec::new());
         let end = from + u64::from(width);
@@ -53,15 +43,29 @@ impl Shared {
             let entries = self.read_entries(from..end)?;
             from += entries.len() as u64;
             for entry in &entries {
-                let fits = if bodies {
-                    tlog::push_body(&mut out, entry.body.as_deref())
-                } else {
-                    tlog::push_entry(&mut out, &entry.leaf)
-                };
+                let fits = tlog::push_entry(&mut out, &entry.leaf);
                 debug_assert!(fits, "the writer refuses longer entries");
             }
         }
         Ok(out)
+    }
+
+    /// Some bodies of a bundle, as many as one read holds, and the place behind them.
+    pub(crate) fn read_bodies(&self, index: u64, width: u16, from: u16) -> Result<(Vec<u8>, u16), ReadError> {
+        if self.about.kind == Kind::Raw {
+            return Err(ReadError::Refused("a raw ledger has no bodies"));
+        }
+        let path = TilePath::bodies(index, width).filter(|_| from < width);
+        self.within(&path.ok_or(ReadError::Refused("no such bundle"))?)?;
+        let first = index * BUNDLE;
+        let entries = self.read_entries(first + u64::from(from)..first + u64::from(width))?;
+        let bytes = entries.iter().map(|entry| 4 + entry.body.as_ref().map_or(0, Vec::len)).sum();
+        let mut out = Vec::with_capacity(bytes);
+        for entry in &entries {
+            let fits = tlog::push_body(&mut out, entry.body.as_deref());
+            debug_assert!(fits, "the writer refuses longer bodies");
+        }
+        Ok((out, from + u16::try_from(entries.len()).unwrap_or(width - from)))
     }
 
     /// A sealed bundle is served as it is stored.
@@ -71,7 +75,7 @@ impl Shared {
             self.within(&path)?;
             return Ok(self.store.sealed().checked_bundle(index)?.0);
         }
-        let bundle = self.read_bundle(Resource::Entries, index, width)?;
+        let bundle = self.read_bundle(index, width)?;
         // Deflating in memory does not fail; were it to, no member is better than half of one.
         let failed = |_| ReadError::Refused("the bundle cannot be compressed");
         sealed::gzip(&bundle, self.config.gzip_level).map_err(failed)

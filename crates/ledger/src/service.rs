@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tlog::{Checkpoint, CheckpointSigner, Hash, Resource};
+use tlog::{Checkpoint, CheckpointSigner, Hash};
 
 use crate::about;
 use crate::checkpoints::CheckpointLog;
@@ -215,7 +215,7 @@ impl Ledger {
 
     /// Entry bundle of the published tree, not compressed.
     pub fn bundle(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        self.shared.read_bundle(Resource::Entries, index, width)
+        self.shared.read_bundle(index, width)
     }
 
     /// Entry bundle of the published tree as one gzip member.
@@ -223,9 +223,10 @@ impl Ledger {
         self.shared.read_bundle_gzip(index, width)
     }
 
-    /// Bodies of a bundle of the published tree: `u32be length, body` per entry, length `0xFFFFFFFF` = absent.
-    pub fn bodies(&self, index: u64, width: u16) -> Result<Vec<u8>, ReadError> {
-        self.shared.read_bundle(Resource::Bodies, index, width)
+    /// Bodies of a bundle of the published tree: `u32be length, body` per entry, length `0xFFFFFFFF` = absent. From
+    /// the `from`-th on, cut at `READ_BYTES_MAX` bytes (at least one); also returns how far that is.
+    pub fn bodies(&self, index: u64, width: u16, from: u16) -> Result<(Vec<u8>, u16), ReadError> {
+        self.shared.read_bodies(index, width, from)
     }
 
     /// Inclusion proof of `index` in the tree of `size` (at most the published size).

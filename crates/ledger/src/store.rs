@@ -139,11 +139,6 @@ impl Store {
         Ok(known)
     }
 
-    /// The digest that a leaf names for its body.
-    pub(crate) fn body_digest(&self) -> &BodyDigest {
-        &self.body_digest
-    }
-
     /// Durable entries.
     pub(crate) fn size(&self) -> u64 {
         self.tail().size()

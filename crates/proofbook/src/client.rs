@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::cli::Global;
 
-/// Largest answer that is read into memory: a bundle of 256 bodies of 1 MiB is the worst legitimate one.
-const ANSWER_BYTES_MAX: u64 = 320 << 20;
+/// Largest answer that is read into memory: a bundle of 256 of the largest bodies is the worst legitimate one.
+const ANSWER_BYTES_MAX: u64 = 256 * (4 + ledger::limits::BODY_BYTES_MAX as u64);
 /// Longest text of a problem that is shown.
 const PROBLEM_BYTES_MAX: u64 = 64 << 10;
 

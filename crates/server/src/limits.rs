@@ -59,7 +59,7 @@ pub const TAIL_PAGE: u64 = 64;
 /// Bytes that a tail holds for a client that does not take them, besides one entry; what was fetched beyond is dropped
 /// and fetched again.
 pub const TAIL_BYTES_MAX: usize = 256 << 10;
-/// Bundles of bodies on their way at one time: each is in memory whole, which is 256 MiB at the very worst.
+/// Bundles of bodies on their way at one time: of each one read is in memory, 20 MiB at the very worst.
 pub const BUNDLES_MAX: usize = 32;
 /// Bundles of bodies on their way to one token, so that one does not take them all.
 pub const TOKEN_BUNDLES_MAX: usize = 8;

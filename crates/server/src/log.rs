@@ -47,6 +47,8 @@ pub trait Log: Send + Sync + 'static {
     fn entries(&self, scope: &Scope, ledger: &str, range: Range<u64>) -> Result<Vec<journal::EntryView>, Error>;
     /// See [`Journal::tile`].
     fn tile(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error>;
+    /// See [`Journal::bodies`].
+    fn bodies(&self, scope: &Scope, ledger: &str, path: &TilePath, from: u16) -> Result<(Vec<u8>, u16), Error>;
     /// See [`Journal::bundle_gzip`].
     fn bundle_gzip(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error>;
     /// See [`Journal::checkpoint`].
@@ -120,6 +122,9 @@ impl Log for Journal {
     }
     fn tile(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
         Journal::tile(self, scope, ledger, path)
+    }
+    fn bodies(&self, scope: &Scope, ledger: &str, path: &TilePath, from: u16) -> Result<(Vec<u8>, u16), Error> {
+        Journal::bodies(self, scope, ledger, path, from)
     }
     fn bundle_gzip(&self, scope: &Scope, ledger: &str, path: &TilePath) -> Result<Vec<u8>, Error> {
         Journal::bundle_gzip(self, scope, ledger, path)

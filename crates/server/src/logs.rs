@@ -1,6 +1,9 @@
 //! The static read API of tlog-tiles below `/logs/{ledger}/`, and bodies beside it.
 
+use std::io;
+
 use axum::body::Body;
+use futures_util::stream::{self, Stream, StreamExt};
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use journal::{Access, Error, Scope};
@@ -74,10 +77,9 @@ pub(crate) async fn bodies(call: Call) -> Answer {
     let path = call.path("bodies/")?;
     let seat = call.app.bundles.take(&call.credential()?.token_id)?;
     let ledger = call.ledger();
-    let name = ledger.clone();
     let first = path.index.saturating_mul(256);
     let count = u64::from(path.width);
-    let bytes = call.blocking(move |log, scope| log.tile(scope, &name, &path).map_err(absent)).await?;
+    let (bytes, next) = page(&call, path, 0).await?;
     let access = Access {
         what: "bodies",
         ledger,
@@ -87,12 +89,45 @@ pub(crate) async fn bodies(call: Call) -> Answer {
         peer: call.peer.clone(),
     };
     record(&call, &access).await?;
-    let length = HeaderValue::from(bytes.len());
     let mut answer = answer(Vec::new(), "application/octet-stream", "private, no-store");
-    *answer.body_mut() = seated(bytes, seat);
-    // As before pieces were sent: a client that is cut off knows it.
-    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    if next >= path.width {
+        // As before pieces were sent: a client that is cut off knows it.
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    }
+    *answer.body_mut() = seated(Pages { call, path, next }.after(bytes), seat);
     Ok(answer)
+}
+
+/// What one read of a bundle's bodies gives.
+async fn page(call: &Call, path: TilePath, from: u16) -> Result<(Vec<u8>, u16), Problem> {
+    let name = call.ledger();
+    call.blocking(move |log, scope| log.bodies(scope, &name, &path, from).map_err(absent)).await
+}
+
+/// The rest of a bundle of bodies, read as it is taken: one of the largest is a gibibyte.
+struct Pages {
+    call: Call,
+    path: TilePath,
+    next: u16,
+}
+
+impl Pages {
+    /// `first`, then what is not read yet. A page that cannot be read breaks the answer off.
+    fn after(self, first: Vec<u8>) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
+        let rest = stream::try_unfold(self, |mut pages| async move {
+            if pages.next >= pages.path.width {
+                return Ok(None);
+            }
+            let (bytes, next) = page(&pages.call, pages.path, pages.next).await.map_err(|problem| {
+                tracing::warn!(kind = problem.kind, "a bundle of bodies broke off");
+                io::Error::other(problem.kind)
+            })?;
+            // Whatever the log says: an answer comes to its end.
+            pages.next = next.max(pages.next.saturating_add(1));
+            Ok(Some((bytes, pages)))
+        });
+        stream::once(async { Ok(first) }).chain(rest)
+    }
 }
 
 /// `GET /logs/{ledger}/keys`

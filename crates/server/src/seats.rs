@@ -1,11 +1,12 @@
 //! Seats for answers that hold much or last long: so many at one time, so many of one token.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, Stream, TryStreamExt};
 
 use crate::problem::Problem;
 
@@ -49,11 +50,18 @@ impl Drop for Seat {
     }
 }
 
-/// A body that keeps its seat until the last piece was taken by the connection.
-pub(crate) fn seated(bytes: Vec<u8>, seat: Seat) -> Body {
-    let pieces = stream::unfold((Bytes::from(bytes), seat), |(mut rest, seat)| async move {
+/// A body that keeps its seat until the last piece was taken by the connection; the next page is asked for once the one
+/// before it was taken.
+pub(crate) fn seated(pages: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static, seat: Seat) -> Body {
+    let pieces = stream::try_unfold((Box::pin(pages), Bytes::new(), seat), |(mut pages, mut rest, seat)| async move {
+        while rest.is_empty() {
+            match pages.try_next().await? {
+                Some(page) => rest = Bytes::from(page),
+                None => return Ok::<_, io::Error>(None),
+            }
+        }
         let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-        (!piece.is_empty()).then_some((Ok::<Bytes, std::convert::Infallible>(piece), (rest, seat)))
+        Ok(Some((piece, (pages, rest, seat))))
     });
     Body::from_stream(pieces)
 }
@@ -83,7 +91,9 @@ mod tests {
         let seats = Seats::of(1, 1);
         for bytes in [vec![], vec![7; 1], vec![7; PIECE_BYTES], vec![7; 3 * PIECE_BYTES + 5]] {
             let seat = seats.take("a").unwrap_or_else(|_| unreachable!());
-            let body = seated(bytes.clone(), seat);
+            let pages = vec![Ok(bytes.clone()), Ok(Vec::new()), Ok(vec![9; 3])];
+            let bytes = [bytes, vec![9; 3]].concat();
+            let body = seated(stream::iter(pages), seat);
             assert!(seats.take("a").is_err());
             let got = body.collect().await.map(|whole| whole.to_bytes().to_vec());
             assert_eq!(got.ok(), Some(bytes));

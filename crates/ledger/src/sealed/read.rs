@@ -284,27 +284,6 @@ impl SealedSets {
         Ok((member, bytes))
     }
 
-    /// The bodies of a bundle, checked against the digests that its leaves name; a body may be absent. `None` in a raw
-    /// ledger.
-    pub fn checked_bodies(
-        &self,
-        bundle: u64,
-        leaves: &[u8],
-        body_digest: &BodyDigest,
-    ) -> Result<Option<Vec<u8>>, ReadError> {
-        let first = bundle.saturating_mul(BUNDLE);
-        let Some(file) = self.audit_file(PartKind::Bodies, first)? else { return Ok(None) };
-        let bytes = codec::decompress_bodies(&file.bundle(bundle)?).map_err(|what| file.damage(bundle, first, what))?;
-        let leaves = codec::leaves_of(leaves).map_err(|what| file.damage(bundle, first, what))?;
-        let bodies = codec::bodies_of(&bytes).map_err(|what| file.damage(bundle, first, what))?;
-        for ((leaf, body), index) in leaves.iter().zip(bodies).zip(first..) {
-            if body.is_some_and(|body| body_digest(leaf) != Some(sha256(&[body]))) {
-                return Err(file.damage(bundle, index, "not the body that the leaf names").into());
-            }
-        }
-        Ok(Some(bytes))
-    }
-
     /// Tags of one entry, checked by the digest of their bundle; zero in a raw ledger.
     pub fn checked_tags(&self, index: u64) -> Result<Tags, ReadError> {
         let Some(file) = self.audit_file(PartKind::Tags, index)? else { return Ok(Tags::default()) };

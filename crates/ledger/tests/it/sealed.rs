@@ -199,9 +199,11 @@ fn reads_join_sealed_sets_and_tail() {
         let paths: Vec<_> = (1..size).map(|from| ledger.consistency(from, size).unwrap()).collect();
         let older: Vec<_> = (0..600).step_by(7).map(|i| ledger.prove(i, 700).unwrap()).collect();
         let files: Vec<_> = (0..5)
-            .map(|i| (ledger.bundle(i, 256).unwrap(), ledger.bodies(i, 256).unwrap(), ledger.tile(0, i, 256).unwrap()))
+            .map(|i| {
+                (ledger.bundle(i, 256).unwrap(), ledger.bodies(i, 256, 0).unwrap(), ledger.tile(0, i, 256).unwrap())
+            })
             .collect();
-        let parts = (ledger.bundle(1, 77).unwrap(), ledger.bodies(2, 3).unwrap(), ledger.tile(1, 0, 5).unwrap());
+        let parts = (ledger.bundle(1, 77).unwrap(), ledger.bodies(2, 3, 0).unwrap(), ledger.tile(1, 0, 5).unwrap());
         let hashes: Vec<_> = (0..size).map(|i| ledger.leaf_hash(i).unwrap()).collect();
         (entries, proofs, paths, older, files, parts, hashes)
     };
@@ -255,7 +257,7 @@ fn damaged_sealed_files_are_not_served() {
         let refused: Vec<(bool, &str)> = vec![
             (ledger.entry(5).is_err(), "entry"),
             (ledger.bundle_gzip(0, 256).is_err(), "bundle"),
-            (ledger.bodies(0, 256).is_err(), "bodies"),
+            (ledger.bodies(0, 256, 0).is_err(), "bodies"),
             (ledger.tile(0, 0, 256).is_err(), "tile"),
             (ledger.prove(5, 600).is_err() || ledger.prove(599, 600).is_err(), "proof"),
         ];

@@ -8,7 +8,7 @@ use ledger::{AppendError, Outcome};
 use testkit::{Fault, FaultKind, OpKind, Rng, SimDisk};
 use tlog::verify_inclusion;
 
-use crate::rig::{Rig, append, numbered, push_numbered, until};
+use crate::rig::{Rig, append, numbered, push, push_numbered, until};
 
 /// Appends batches of 100 until `size` entries are durable.
 fn fill(ledger: &ledger::Ledger, size: u64) {
@@ -102,6 +102,41 @@ fn a_sealer_without_room_waits_says_so_and_goes_on() {
     disk.heal();
     until("the sealed backlog", || ledger.status().sealed_size > 256 && ledger.status().sealer_waits.is_none());
     append(&ledger, numbered(size, 100)).unwrap();
+    ledger.close().unwrap();
+}
+
+/// 256 bodies of 100 kB are read in pages of 16 MiB, from the tail as from a sealed set.
+#[test]
+fn a_bundle_of_large_bodies_is_read_page_by_page() {
+    const BODY: usize = 100_000;
+    let mut rig = Rig::new();
+    rig.config.publish_busy_ms = 0;
+    let (ledger, _) = rig.open().unwrap();
+    let body = |id: u8| vec![id; BODY];
+    for id in 0..=255 {
+        let mut batch = ledger::Batch::default();
+        push(&mut batch, id, &body(id));
+        append(&ledger, batch).unwrap();
+    }
+    let pages = |ledger: &ledger::Ledger| {
+        let (mut all, mut next, mut largest) = (Vec::new(), 0, 0);
+        while next < 256 {
+            let (bytes, after) = ledger.bodies(0, 256, next).unwrap();
+            assert!(after > next, "a page holds something");
+            (largest, next) = (largest.max(bytes.len()), after);
+            all.extend(bytes);
+        }
+        assert!(largest <= (16 << 20) + 2 * BODY && largest > 8 << 20, "{largest}");
+        let bodies = tlog::decode_bodies(&all).unwrap();
+        assert!(bodies.iter().zip(0..=255).all(|(found, id)| *found == Some(&body(id)[..])));
+        assert_eq!(bodies.len(), 256);
+    };
+    until("the checkpoint", || ledger.checkpoint().size == 256);
+    pages(&ledger);
+    assert!(ledger.bodies(0, 256, 256).is_err() && ledger.bodies(1, 1, 0).is_err());
+    rig.advance_ms(3_600_000);
+    until("the sealed bundle", || ledger.status().sealed_size == 256);
+    pages(&ledger);
     ledger.close().unwrap();
 }
 

@@ -36,7 +36,7 @@ fn entries_read_back_and_prove_after_a_restart() {
     let proof = ledger.consistency(240, 250).unwrap();
     verify_consistency(240, 250, &proof, &checkpoint.root, &now.root).unwrap();
     assert_eq!(tlog::decode_bundle(&ledger.bundle(0, 250).unwrap()).unwrap().len(), 250);
-    assert_eq!(tlog::decode_bodies(&ledger.bodies(0, 250).unwrap()).unwrap().len(), 250);
+    assert_eq!(tlog::decode_bodies(&ledger.bodies(0, 250, 0).unwrap().0).unwrap().len(), 250);
     assert_eq!(ledger.tile(0, 0, 250).unwrap().len(), 250 * 32);
     assert!(ledger.tile(0, 0, 251).is_err());
 }

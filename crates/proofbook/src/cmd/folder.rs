@@ -54,12 +54,11 @@ pub(crate) fn fsck(global: &Global, flags: &Fsck) -> Result<Exit> {
     // Held to the end, so that no server starts on what is being judged.
     let _lock = match lock(data)? {
         Lock::Held => bail!(
-            "a server runs on {}: its LOCK is held\nhint: stop it first, or check it from outside with \
+            "a server runs on {}: its lock is held\nhint: stop it first, or check it from outside with \
              `proofbook verify URL`",
             data.display()
         ),
-        Lock::Ours(file) => Some(file),
-        Lock::None => None,
+        Lock::Ours(files) => files,
     };
     let vkeys = crate::cmd::verify::parse_vkeys(&flags.vkey)?;
     let pin = flags.pin.clone().or_else(|| default_pin(data));
@@ -79,27 +78,33 @@ pub(crate) fn fsck(global: &Global, flags: &Fsck) -> Result<Exit> {
     Ok(Exit::Verdict(report.exit()))
 }
 
-/// What stands at a folder's `LOCK`.
+/// What stands at a folder and its `LOCK`; a server holds both.
 enum Lock {
-    /// A server holds it.
+    /// A server holds one of them.
     Held,
     /// Shared with other readers until it is dropped.
-    Ours(File),
-    /// There is none, as in a copy.
-    None,
+    Ours(Vec<File>),
 }
 
 fn lock(data: &Path) -> Result<Lock> {
-    let path = data.join("LOCK");
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::None),
-        other => other.with_context(|| format!("cannot open {}", path.display()))?,
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Lock::Ours(file)),
-        Err(TryLockError::WouldBlock) => Ok(Lock::Held),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    let mut ours = Vec::new();
+    // The file may be gone: it is not in a copy, and somebody may have taken it for a stale one.
+    for (path, must) in [(data.join("LOCK"), true), (data.to_owned(), false)] {
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other.with_context(|| format!("cannot open {}", path.display()))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => ours.push(file),
+            Err(TryLockError::WouldBlock) => return Ok(Lock::Held),
+            Err(TryLockError::Error(error)) if must => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+            // A file system that locks no folders.
+            Err(TryLockError::Error(_)) => {}
+        }
     }
+    Ok(Lock::Ours(ours))
 }
 
 /// Where a server that was started without `--pin` keeps the pin of this folder, if it is there.

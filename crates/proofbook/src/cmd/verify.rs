@@ -20,8 +20,8 @@ use crate::judge::verdict::Judgement;
 use crate::known::{Known, KnownLedgers};
 use crate::{Exit, output};
 
-/// Largest file of an export: a bundle of 256 bodies of 1 MiB.
-const FILE_BYTES_MAX: u64 = 320 << 20;
+/// Largest file of an export: a bundle of 256 of the largest bodies, each behind its length.
+const FILE_BYTES_MAX: u64 = 256 * (4 + ledger::limits::BODY_BYTES_MAX as u64);
 
 pub(crate) fn run(global: &Global, flags: &Verify) -> Result<Exit> {
     let target = flags.target.clone().unwrap_or_else(|| global.url.clone());

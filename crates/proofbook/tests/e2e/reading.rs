@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::http::Http;
 use crate::rig::{Folder, PATIENCE, Up, said, vkeys};
 use crate::writers::{Judge, Writer, event, receipts};
 
@@ -254,6 +255,29 @@ fn a_raw_ledger_keeps_bytes_as_posted() {
         let status = http.post("/logs/raw/add", &bytes).status;
         assert!(matches!(status, 400 | 413), "{} bytes: {status}", bytes.len());
     }
+    // It has no bodies, and its export none.
+    let out = folder.path("export");
+    let out = out.to_str().unwrap();
+    until_published(&mut http, "raw", 3);
+    let (code, lines) = said(&folder.cli(up.url(), &["--json", "export", "--ledger", "raw", "--out", out]));
+    assert_eq!((code, lines[0]["bodies"].clone()), (0, false.into()), "{lines:?}");
+    let vkey = vkeys(&mut http, "raw")[0].to_string();
+    let verify = || said(&folder.cli("", &["--json", "verify", out, "--vkey", &vkey]));
+    let (code, lines) = verify();
+    assert_eq!((code, &lines[0]["notes"]), (0, &json!(["unwitnessed"])), "{lines:?}");
+    std::fs::create_dir_all(folder.path("export/bodies/000.p")).unwrap();
+    std::fs::write(folder.path("export/bodies/000.p/3"), [0xff; 12]).unwrap();
+    assert_eq!(verify().0, 32, "a file that no export of it has");
+}
+
+fn until_published(http: &mut Http, ledger: &str, size: u64) {
+    for _ in 0..200 {
+        if http.get(&format!("/v1/ledgers/{ledger}")).ok_json()["checkpoint_size"].as_u64() >= Some(size) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{ledger} has no checkpoint of {size}");
 }
 
 /// Standard output that nobody reads.

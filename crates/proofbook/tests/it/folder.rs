@@ -137,6 +137,10 @@ fn a_running_server_is_told() {
     let out = folder.run(&["verify", text(&folder.data())]);
     assert!(String::from_utf8(out.stderr).unwrap().contains("a server runs on this folder"));
     assert_eq!(out.status.code(), Some(0));
+    // The server goes on whoever takes its LOCK for a stale one.
+    std::fs::remove_file(folder.data().join("LOCK")).unwrap();
+    let out = folder.run(&["fsck", "--data", text(&folder.data())]);
+    assert_eq!(out.status.code(), Some(1), "{}", String::from_utf8_lossy(&out.stdout));
     drop(held);
     assert_eq!(folder.run(&["fsck", "--data", text(&folder.data())]).status.code(), Some(0));
 }

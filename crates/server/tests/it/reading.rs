@@ -152,6 +152,44 @@ async fn a_tail_of_large_entries_comes_whole_and_is_fetched_in_small_pieces() {
     assert!(most <= 4, "{most}");
 }
 
+/// The double gives two bodies a read: what the client gets is the bundle, and never a short one that looks whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_come_whole_in_pages_or_break_off() {
+    let (running, double) = start().await;
+    let addr = running.addr();
+    for n in 0..5 {
+        let event = format!("{{\"action\":\"{}\"}}", n.to_string().repeat(70_000));
+        post(addr, "/v1/ledgers/main/events", "writer", event.as_bytes()).await;
+    }
+    let bodies: Vec<_> = double.ledgers.lock().unwrap()["main"].entries.iter().map(|(_, body)| body.clone()).collect();
+    let mut whole = Vec::new();
+    assert!(bodies.iter().all(|body| tlog::push_body(&mut whole, body.as_deref())) && whole.len() > 300_000);
+    let long = get(addr, "/logs/main/bodies/000.p/5", "reader").await;
+    assert_eq!((long.status, long.header("transfer-encoding")), (200, Some("chunked")));
+    assert!(chunks(&long.body) == (whole, true));
+    let short = get(addr, "/logs/main/bodies/000.p/2", "reader").await;
+    assert_eq!(short.header("content-length"), Some(&*short.body.len().to_string()), "one read tells its length");
+    assert_eq!(double.accesses.lock().unwrap().len(), 2);
+    double.ledgers.lock().unwrap().get_mut("main").unwrap().entries[4].1 = Some(b"unreadable".to_vec());
+    let broken = get(addr, "/logs/main/bodies/000.p/5", "reader").await;
+    assert!(broken.status == 200 && !chunks(&broken.body).1, "what was cut looks whole");
+}
+
+/// What stands in chunks, and whether the last one came.
+fn chunks(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    while let Some(line) = bytes.windows(2).position(|w| w == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return (all, true);
+        }
+        let Some(chunk) = bytes.get(line + 2..line + 2 + size) else { break };
+        all.extend_from_slice(chunk);
+        bytes = bytes.get(line + 2 + size + 2..).unwrap_or_default();
+    }
+    (all, false)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_of_access_leaves_out_what_it_causes() {
     let (running, _) = start().await;
