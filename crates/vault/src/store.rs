@@ -1,6 +1,5 @@
 //! Key files on disk (docs/formats/vault.md). Marked: this module makes file calls of its own, because the vault may
-//! not
-//! know the ledger's `durable`; each write syncs the file, then the folder.
+//! not know the ledger's `durable`; each write syncs the file, then the folder.
 //!
 //! Never overwrites and never hands out a key that fails its check sum.
 
@@ -53,7 +52,18 @@ impl Store {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(Error::io("chmod", dir))?;
         }
         private(dir, &fs::metadata(dir).map_err(Error::io("stat", dir))?)?;
+        // A crash between a link and its sync leaves names that are there and not durable: what is signed with such a
+        // key must not outlive it.
+        store.sync()?;
         Ok(store)
+    }
+
+    /// Makes the names in the folder durable, and the folder's own.
+    fn sync(&self) -> Result<(), Error> {
+        let sync = |dir: &Path| File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("fsync", dir));
+        let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        sync(&self.dir)?;
+        sync(parent)
     }
 
     /// Names of whole files. Unfinished work of a crash is removed: its name was never used.

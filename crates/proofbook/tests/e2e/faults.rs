@@ -315,3 +315,22 @@ fn a_first_start_that_is_killed_at_any_call_is_finished_by_the_next() {
     }
     eprintln!("{hits} kills under a first start in {:?}", began.elapsed());
 }
+
+/// Keys whose names may still be lost are not used: each start makes them durable first, or does not happen.
+#[test]
+fn a_start_that_cannot_sync_its_keys_is_refused() {
+    if !is_there() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.up().stop_cleanly();
+    for place in ["vault", ""] {
+        let only = Some(std::fs::canonicalize(folder.data().join(place)).unwrap());
+        let fault = Fault { call: "fsync", does: EIO, n: 1, for_ever: true, only };
+        let (started, trace) = fault.up(&folder);
+        let refused = started.err().unwrap_or_else(|| panic!("{fault:?}: it starts, and signs with what may be lost"));
+        not_up(&fault, &refused, !trace.struck().is_empty());
+        assert!(refused.error.contains("fsync"), "{refused:?}");
+    }
+    folder.up().stop_cleanly();
+}
