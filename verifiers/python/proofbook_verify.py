@@ -1251,6 +1251,14 @@ def parse_vkey(text):
     return Vkey(name, key_id, kind, key)
 
 
+def given_keys(texts):
+    """Keys as somebody typed them: one that cannot be verified here would answer another question than was asked."""
+    keys = [parse_vkey(text) for text in texts]
+    if any(key.kind not in (ED25519, COSIGNATURE_ED25519, COSIGNATURE_ML_DSA) for key in keys):
+        raise Malformed("a vkey of a type that cannot be verified here")
+    return keys
+
+
 def parse_note(data):
     """A signed note: its text, and (name, key id, payload) of each line."""
     if len(data) > NOTE_BYTES_MAX:
@@ -1342,6 +1350,8 @@ class Policy:
     def parse(cls, data):
         if len(data) > POLICY_BYTES_MAX:
             raise Malformed("the policy is too large")
+        if data and not data.endswith(b"\n"):
+            raise Malformed("the last line of the policy does not end in LF")
         policy, quorum, grouped = cls([]), None, set()
         for number, line in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), 1):
             fields = [field for field in re.split("[ \t]", line) if field]
@@ -1812,7 +1822,7 @@ class _Export:
 
 def verify_tiles(path, vkeys=()):
     """An export in the tiles layout. `vkeys`: texts of the log's keys; none: its own, and a note says so."""
-    export = _Export(path, [parse_vkey(text) for text in vkeys])
+    export = _Export(path, given_keys(vkeys))
     export.judge()
     return export.report
 
@@ -2986,7 +2996,7 @@ def verify_folder(path, vkeys=(), pin=None, ledger=None):
         ulids = [ulid for ulid in ulids if ledger in (ulid, _name_of(os.path.join(folder, ulid, "LEDGER")))]
         if not ulids:
             raise Malformed("the folder has no ledger %s" % ledger)
-    given = [parse_vkey(text) for text in vkeys]
+    given = given_keys(vkeys)
     whole = True
     for ulid in ulids:
         judged = _Ledger(os.path.join(folder, ulid), ulid, report, given, pins)
@@ -3047,7 +3057,7 @@ def _run(arguments):
     if arguments.policy is not None:
         policy = Policy.parse(read_file(arguments.policy, POLICY_BYTES_MAX))
     else:
-        policy = Policy([parse_vkey(text) for text in arguments.vkey])
+        policy = Policy(given_keys(arguments.vkey))
     proof = read_file(arguments.proof, PROOF_FILE_BYTES_MAX)
     entry = read_file(arguments.entry, ENTRY_JSON_BYTES_MAX)
     return verify_proof(proof, entry, policy)

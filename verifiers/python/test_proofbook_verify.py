@@ -151,6 +151,13 @@ class TestNotes(unittest.TestCase):
         for wrong in ("", "o\n", "o\n01\n%s\n" % root, "o\n1\nAAAA\n", "o p\n1\n%s\n" % root):
             self.assertRaises(pv.Malformed, pv.parse_checkpoint, wrong)
 
+    def test_keys_of_other_types(self):
+        for vkey in ("log.example/a+00000000+/0FB", "log.example/a+00000000+AkFB"):
+            # In a note it is ignored; typed, it is an error.
+            note = pv.parse_note(self.note())
+            self.assertRaises(pv.NoKnownKey, pv.verify_note, note, [pv.parse_vkey(vkey)])
+            self.assertRaises(pv.Malformed, pv.given_keys, [LOG, vkey])
+
     def test_policy(self):
         witness = V["ed25519_cosignature"]["vkey"]
         text = "# c\nlog %s\nwitness w1 %s https://w.example\ngroup g any w1\nquorum g\n" % (LOG, witness)
@@ -160,7 +167,9 @@ class TestNotes(unittest.TestCase):
         alone = b"\n".join(proof.split(b"\n")[:-2]) + b"\n"
         self.assertEqual(pv.verify_proof(alone, raw_entry(256, b"leaf-256"), policy).verdict, "key-unknown")
         for wrong in (text.replace("quorum g\n", ""), text.replace("any w1", "2 w1"), text.replace("any w1", "any w2"),
-                      text + "quorum g\n", text + "witness w2 %s u\n" % witness, text.replace("quorum g", "quorum x")):
+                      text + "quorum g\n", text + "witness w2 %s u\n" % witness, text.replace("quorum g", "quorum x"),
+                      text[:-1], text.replace("any w1", "01 w1"),
+                      text.replace("log ", "log %s\nlog " % LOG)):
             self.assertRaises(pv.Malformed, pv.Policy.parse, wrong.encode())
 
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use tlog::{Checkpoint, Hash, Note, Policy, Vkey};
+use tlog::{Checkpoint, Hash, KeyKind, Note, Policy, Vkey};
 
 use crate::cli::{Global, Verify};
 use crate::client::Client;
@@ -51,7 +51,15 @@ pub(crate) fn run(global: &Global, flags: &Verify) -> Result<Exit> {
 
 /// Keys as typed.
 pub(crate) fn parse_vkeys(vkeys: &[String]) -> Result<Vec<Vkey>> {
-    vkeys.iter().map(|v| Vkey::parse(v).with_context(|| format!("--vkey {}", output::safe(v)))).collect()
+    let parse = |text: &String| {
+        let vkey = Vkey::parse(text).with_context(|| format!("--vkey {}", output::safe(text)))?;
+        if let KeyKind::Unknown(kind) = vkey.kind {
+            // Docs: decision 0006. As a key that never signs it would answer another question than was asked.
+            bail!("--vkey {}: signatures of type {kind:#04x} cannot be verified here", output::safe(text));
+        }
+        Ok(vkey)
+    };
+    vkeys.iter().map(parse).collect()
 }
 
 /// A proof and its entry.

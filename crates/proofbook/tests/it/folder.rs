@@ -159,6 +159,11 @@ fn what_is_no_verdict_is_an_error() {
         let out = folder.run(&args);
         assert_eq!(out.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
     }
-    assert_eq!(folder.run(&["verify", text(&data), "--vkey", "x"]).status.code(), Some(1));
+    for vkey in ["x", "log.example/a+00000000+/0FB", "log.example/a+00000000+AkFB"] {
+        for command in [vec!["verify", text(&data)], vec!["fsck", "--data", text(&data)]] {
+            let out = folder.run(&[&command[..], &["--vkey", vkey]].concat());
+            assert_eq!(out.status.code(), Some(1), "{vkey}: {}", String::from_utf8_lossy(&out.stdout));
+        }
+    }
     assert_eq!(folder.run(&["fsck", "--nothing"]).status.code(), Some(2));
 }
