@@ -63,7 +63,7 @@ fn write(disk: &Arc<dyn Disk>, at: &Path, entries: u64) {
     let mut folder = Folder::create(disk, &at.join("data"), &at.join("pin"), Kind::Audit, SEGMENT_BYTES).unwrap();
     while folder.size() < entries {
         folder.append(BLOCK_ENTRIES.min(entries - folder.size()), BODY_BYTES).unwrap();
-        if folder.size() % (1 << 17) == 0 {
+        if folder.size().is_multiple_of(1 << 17) {
             folder.checkpoint().unwrap();
             folder.seal().unwrap();
         }

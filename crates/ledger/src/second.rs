@@ -139,6 +139,8 @@ fn ragged(leaves: &[Hash]) -> Hash {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

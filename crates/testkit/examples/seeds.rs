@@ -1,7 +1,7 @@
 //! Writes the seed corpus of the fuzz targets: one or more inputs a target that its parser accepts.
 //!
 //! `cargo run -p testkit --example seeds -- fuzz/corpus`; `cargo xtask fuzz` does so by itself.
-#![expect(clippy::unwrap_used, reason = "a developer's tool stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a developer's tool stops at the first surprise")]
 
 use std::path::{Path, PathBuf};
 

@@ -253,7 +253,7 @@ fn a_bundle_of_large_bodies_is_a_frame_like_any_other() {
     const BODY: usize = 90_000;
     let disk = empty();
     let mut sets = open(&disk, Kind::Audit);
-    let large = |n: u64| (n % 5 != 0).then(|| format!("{n} {}", n * 7_919).repeat(BODY / 10).into_bytes());
+    let large = |n: u64| (!n.is_multiple_of(5)).then(|| format!("{n} {}", n * 7_919).repeat(BODY / 10).into_bytes());
     let leaf = |n: u64| {
         let mut leaf = large(n).map_or(b"no body, no digest, thirty-two!!".to_vec(), |b| sha256(&[&b]).to_vec());
         leaf.extend_from_slice(&n.to_be_bytes());

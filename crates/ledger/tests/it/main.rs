@@ -1,7 +1,18 @@
 //! The write path over a disk that forgets, fails and is cut off: what was acknowledged is there, whatever happens.
 //!
 //! `PROOFBOOK_COUNTS=ci` runs the counts of continuous integration.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::type_complexity,
+    reason = "tests"
+)]
 
 mod cache;
 mod chance;

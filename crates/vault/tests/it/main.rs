@@ -1,6 +1,6 @@
 //! Room tests of the vault: what the keys do, and what becomes of files that somebody touched.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
