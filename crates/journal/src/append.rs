@@ -3,11 +3,10 @@
 //! Pure but for the keys it is handed: submits nothing and reads no disk. The caller submits the batch, calls
 //! [`answers`], and submits what that names in `again` once more with `collide` (events.md rule 8).
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use event::{Context, IdMade, Rejected};
-use ledger::{Batch, Outcome, Tags};
+use ledger::{Batch, Body, Outcome, Tags};
 use vault::{Random, Vault};
 
 use crate::credential::Credential;
@@ -182,20 +181,19 @@ impl Builder<'_> {
         let salt = built.salts.next(self.random);
         body.clear();
         event.write_body(&STANDARD.encode(salt), body);
-        let mut body_sha256 = [0; 32];
-        body_sha256.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
+        let hashed = Body::new(body);
         let body_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
         let entry_id = make_id();
         let actor = event.actor_id().map(|id| self.vault.actor_ref(event.actor_type(), id));
         leaf.clear();
-        let stamp_at = event.write_leaf(&entry_id, actor.as_deref(), &body_sha256, body_bytes, leaf);
+        let stamp_at = event.write_leaf(&entry_id, actor.as_deref(), hashed.digest(), body_bytes, leaf);
         let (identity, content) = self.vault.dedup_tags(event.source(), event.id(), event.submitted());
         let fresh = event.id_made() == IdMade::Generated;
         if let Some((epoch, n)) = event.source_seq() {
             let (source, epoch) = (event.source().to_owned(), epoch.to_owned());
             built.numbers.push(Number { at: built.batch.entries.len(), source, epoch, n });
         }
-        built.batch.push(leaf, Some(stamp_at), Some(body), Tags { identity, content }, fresh);
+        built.batch.push(leaf, Some(stamp_at), Some(hashed), Tags { identity, content }, fresh);
         Ok(Slot::Queued { entry_id, from_place: event.id_made() == IdMade::FilePlace })
     }
 }

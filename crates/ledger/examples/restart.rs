@@ -48,7 +48,7 @@ fn batch(first: u64, count: u64) -> Batch {
         let mut tags = Tags::default();
         tags.identity.copy_from_slice(&sha256(&[&n.to_be_bytes()])[..16]);
         tags.content.copy_from_slice(&digest[..16]);
-        batch.push(&leaf, Some(0), Some(body.as_bytes()), tags, false);
+        batch.push(&leaf, Some(0), Some(ledger::Body::new(body.as_bytes())), tags, false);
     }
     batch
 }
@@ -185,7 +185,7 @@ fn large(dir: &Path) {
         let leaf = [&[b'_'; 30][..], &sha256(&[&body]), b"large"].concat();
         loop {
             let mut batch = Batch::default();
-            batch.push(&leaf, Some(0), Some(&body), Tags::default(), true);
+            batch.push(&leaf, Some(0), Some(ledger::Body::new(&body)), Tags::default(), true);
             let (send, receive) = mpsc::sync_channel(1);
             ledger.submit(batch, Box::new(move |done| send.send(done).unwrap()));
             match receive.recv().unwrap() {

@@ -24,6 +24,9 @@ pub enum Stage {
 /// A hook that may flip bits. `None` outside tests.
 pub type Fault = Arc<dyn Fn(Stage, &mut [u8]) + Send + Sync>;
 
+/// Threads of a sealer: the rest of the machine serves those who wait.
+const SEAL_THREADS_MAX: usize = 4;
+
 /// Settings of one ledger.
 #[derive(Clone)]
 pub struct Config {
@@ -59,6 +62,8 @@ pub struct Config {
     pub gzip_level: u32,
     /// Level of zstd for bodies.
     pub zstd_level: i32,
+    /// Threads that compress and read back what is sealed. One where the order of disk calls is to be told beforehand.
+    pub seal_threads: usize,
     /// Testkit only: changes bytes on their way.
     pub fault: Option<Fault>,
 }
@@ -82,12 +87,19 @@ impl Default for Config {
             verify_sealed: true,
             gzip_level: 1,
             zstd_level: 1,
+            seal_threads: 1,
             fault: None,
         }
     }
 }
 
 impl Config {
+    /// Settings for this machine: it seals on as many threads as it has processors, four at most.
+    pub fn of_this_machine() -> Config {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Config { seal_threads: threads.min(SEAL_THREADS_MAX), ..Config::default() }
+    }
+
     /// Settings for the ledger that holds all state: its watermark is lower, so that a full disk can still be told.
     pub fn with_reserve(mut self) -> Config {
         self.disk_low_bytes /= 8;

@@ -71,7 +71,7 @@ impl Recheck {
         if manifest.previous != self.previous || manifest.origin != self.origin {
             return Err(Corrupt::at(&seal, 0, Some(first), "the manifest does not continue the one before").into());
         }
-        let checked = check_set(&*self.disk, &self.dir, &manifest, &self.body_digest)?;
+        let checked = check_set(&*self.disk, &self.dir, &manifest, &self.body_digest, 1)?;
         // The table of verdicts: the highest code is the verdict.
         if let Some(finding) = checked.findings.iter().min_by_key(|finding| finding.code) {
             let at = finding.bytes.as_ref().map_or(0, |bytes| bytes.start);

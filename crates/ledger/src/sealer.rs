@@ -151,9 +151,11 @@ impl Sealer {
             origin: self.setup.origin.clone(),
             kind: self.setup.kind,
             frontier: sealed.frontier().clone(),
+            end: target,
             previous: sealed.last_digest(),
             gzip_level: self.setup.config.gzip_level,
             zstd_level: self.setup.config.zstd_level,
+            threads: self.setup.config.seal_threads,
         };
         let mut set = SetWriter::begin(&self.setup.disk, &self.setup.sealed, spec).map_err(|e| failed(&e))?;
         let mut cursor = match self.cursor.take() {
@@ -187,7 +189,7 @@ impl Sealer {
                 break;
             }
         }
-        self.compare_root(&set, target, behind)?;
+        self.compare_root(&mut set, target, behind)?;
         // Crash: files without a manifest, removed at the next start. Behind it: the set exists, and the segments too.
         let manifest = set.finish(&self.setup.body_digest, None).map_err(|e| {
             self.doubt = matches!(e, OpenError::Corrupt(_));
@@ -204,10 +206,10 @@ impl Sealer {
     }
 
     /// The hashes that the set was made with, and those behind it, must give the root of the last commit record read.
-    fn compare_root(&mut self, set: &SetWriter, target: u64, behind: Option<Skim>) -> Result<(), SealError> {
+    fn compare_root(&mut self, set: &mut SetWriter, target: u64, behind: Option<Skim>) -> Result<(), SealError> {
         let behind = behind.ok_or_else(|| waits("nothing was read that is to be sealed"))?;
         let rest = self.store.tail().hashes(target..behind.size);
-        let mut frontier = set.frontier().clone();
+        let mut frontier = set.flush().map_err(|e| failed(&e))?.clone();
         frontier.extend(&rest.ok_or_else(|| waits("the tail does not hold what was read"))?);
         if frontier.root() == behind.root {
             return Ok(());

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use tlog::Hash;
 
+use crate::frame::Digest;
+use crate::second;
+
 /// Nanoseconds since 1970, handed in by server or testkit.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// The digest that a leaf names for its body, `None` where the leaf has no body. Journal's pure function.
@@ -64,6 +67,28 @@ pub struct NewEntry {
     pub tags: Tags,
     /// The id was made by the server just now, so no earlier entry can have it: skip the look-up.
     pub fresh: bool,
+    /// SHA-256 of the body as it was pushed.
+    pub(crate) body_digest: Option<Digest>,
+}
+
+/// A body and its SHA-256, taken here and once: whoever makes the leaf writes this digest into it, and the check of
+/// the batch compares what the leaf names with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    bytes: &'a [u8],
+    digest: Digest,
+}
+
+impl<'a> Body<'a> {
+    /// Hashes a body.
+    pub fn new(bytes: &'a [u8]) -> Body<'a> {
+        Body { bytes, digest: second::digest(bytes) }
+    }
+
+    /// SHA-256 of the bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
 }
 
 /// Entries that are appended in one block, in order: all of them or none. Payload = leaf, body, leaf, body, ...
@@ -77,13 +102,20 @@ pub struct Batch {
 
 impl Batch {
     /// Appends one entry's bytes.
-    pub fn push(&mut self, leaf: &[u8], stamp_at: Option<u32>, body: Option<&[u8]>, tags: Tags, fresh: bool) {
+    pub fn push(&mut self, leaf: &[u8], stamp_at: Option<u32>, body: Option<Body<'_>>, tags: Tags, fresh: bool) {
         self.payload.extend_from_slice(leaf);
         if let Some(body) = body {
-            self.payload.extend_from_slice(body);
+            self.payload.extend_from_slice(body.bytes);
         }
         let len = |b: &[u8]| u32::try_from(b.len()).unwrap_or(u32::MAX);
-        self.entries.push(NewEntry { leaf_bytes: len(leaf), body_bytes: body.map(len), stamp_at, tags, fresh });
+        self.entries.push(NewEntry {
+            leaf_bytes: len(leaf),
+            body_bytes: body.map(|body| len(body.bytes)),
+            stamp_at,
+            tags,
+            fresh,
+            body_digest: body.map(|body| body.digest),
+        });
     }
 }
 

@@ -15,7 +15,7 @@ use crate::durable::Disk;
 use crate::error::OpenError;
 use crate::error::{ReadError, with_causes};
 use crate::frame::{BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES, Commit, Digest, ROW_BYTES, Row, SegmentHeader};
-use crate::frame::{chain_after, sha256};
+use crate::frame::chain_after;
 use crate::limits::LEAF_BYTES_MAX;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, BODY_BYTES_MAX};
 use crate::recheck::Recheck;
@@ -112,11 +112,11 @@ pub fn check_batch(kind: Kind, body_digest: &BodyDigest, batch: &Batch) -> Resul
             None => None,
             Some(_) if kind == Kind::Raw => return no("a raw ledger takes no bodies"),
             Some(n) => {
-                let Some((body, after)) = rest.split_at_checked(n as usize) else {
+                let Some((_, after)) = rest.split_at_checked(n as usize) else {
                     return no("the payload ends within a body");
                 };
                 rest = after;
-                Some(sha256(&[body]))
+                entry.body_digest
             }
         };
         if named != found {

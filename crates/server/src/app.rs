@@ -11,11 +11,11 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use journal::{Credential, Denial, Done, Error, Scope, Verb};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::limits::{
-    ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, BUNDLES_MAX, DENIALS_PER_SECOND, TAILS_MAX, TOKEN_BODIES_KIB_MAX,
-    TOKEN_BUNDLES_MAX, TOKEN_TAILS_MAX,
+    ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, BUILDS_PER_PROCESSOR, BUNDLES_MAX, DENIALS_PER_SECOND, TAILS_MAX,
+    TOKEN_BODIES_KIB_MAX, TOKEN_BUNDLES_MAX, TOKEN_TAILS_MAX,
 };
 use crate::log::Log;
 use crate::memory::Memory;
@@ -33,6 +33,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Request bodies in memory.
     pub(crate) memory: Arc<Memory>,
+    /// Requests that may be built into batches at this moment.
+    pub(crate) builds: Arc<Semaphore>,
     /// Tails that are open.
     pub(crate) tails: Arc<Seats>,
     /// Bundles of bodies on their way to somebody.
@@ -75,6 +77,7 @@ impl App {
             quotas: Quotas::default(),
             metrics: Metrics::default(),
             memory: Memory::of_kib(BODIES_KIB_MAX, TOKEN_BODIES_KIB_MAX),
+            builds: Arc::new(Semaphore::new(BUILDS_PER_PROCESSOR * processors())),
             tails: Seats::of(TAILS_MAX, TOKEN_TAILS_MAX),
             bundles: Seats::of(BUNDLES_MAX, TOKEN_BUNDLES_MAX),
             stopping,
@@ -116,6 +119,10 @@ impl App {
             tracing::warn!(error = ?error.to_string(), "a denial left no entry");
         }
     }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Runs a call that answers by callback.

@@ -148,7 +148,7 @@ impl ConfigFile {
             host,
             pin,
             accept_first_start: self.accept_first_start,
-            ledger: ledger::Config::default(),
+            ledger: ledger::Config::of_this_machine(),
             connections: Connections::default(),
         })
     }

@@ -135,16 +135,22 @@ async fn submit(
         let request = Request { format, body, framing, place };
         ask(|done| app.log.append(who, ledger, &request, done)).await
     } else {
+        let permit = Arc::clone(&app.builds).acquire_owned().await.map_err(|_| stopping())?;
         let (app, who, ledger, body) = (Arc::clone(app), Arc::clone(who), ledger.to_owned(), body.clone());
         ask(move |done| {
             drop(tokio::task::spawn_blocking(move || {
                 let request = Request { format, body: &body, framing, place };
                 app.log.append(&who, &ledger, &request, done);
+                drop(permit);
             }));
         })
         .await
     };
     outcome.map_err(|e| Problem::of(&e))
+}
+
+fn stopping() -> Problem {
+    Problem::new("unavailable", "the server is stopping")
 }
 
 /// Proofs under one checkpoint that covers all of them; none where no checkpoint came in time.

@@ -20,6 +20,9 @@ pub const BODIES_KIB_MAX: usize = 128 << 10;
 /// Request bodies of one token held at one time, in KiB: half, so that one does not keep the others out. Three of the
 /// largest that may unfold fit.
 pub const TOKEN_BODIES_KIB_MAX: usize = 64 << 10;
+/// Large requests that are built into batches at one time, for each processor: a batch under way is twice its body and
+/// counted nowhere, and more at a time than there are processors are not built sooner.
+pub const BUILDS_PER_PROCESSOR: usize = 2;
 /// Connections at one time: each costs buffers and a descriptor; later ones wait in the listen queue.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Connections of one remote address at one time (IPv6: of one /64), so that one does not take them all; where there

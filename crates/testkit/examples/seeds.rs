@@ -194,9 +194,11 @@ fn sealed_set() -> Vec<u8> {
         origin: ORIGIN.to_owned(),
         kind: ledger::Kind::Audit,
         frontier: Frontier::new(),
+        end: 256,
         previous: [7; 32],
         gzip_level: 1,
         zstd_level: 1,
+        threads: 1,
     };
     let mut writer = ledger::sealed::SetWriter::begin(&disk.door(), Path::new("/s"), spec).unwrap();
     for number in 0..256 {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Batch, BodyDigest, STAMP_BYTES, Stamp, Tags};
+use ledger::{Batch, Body, BodyDigest, STAMP_BYTES, Stamp, Tags};
 use sha2::{Digest as _, Sha256};
 
 use crate::entries::hex;
@@ -75,7 +75,7 @@ pub fn batch(first: u64, count: u64, body_bytes: usize) -> Batch {
     let mut batch = Batch::default();
     for number in first..first + count {
         let made = entry(number, body_bytes);
-        batch.push(&made.leaf, Some(made.stamp_at), Some(&made.body), made.tags, true);
+        batch.push(&made.leaf, Some(made.stamp_at), Some(Body::new(&made.body)), made.tags, true);
     }
     batch
 }

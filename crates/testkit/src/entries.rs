@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Batch, BodyDigest, STAMP_BYTES, Stamp, Tags};
+use ledger::{Batch, Body, BodyDigest, STAMP_BYTES, Stamp, Tags};
 use sha2::{Digest as _, Sha256};
 
 use crate::random::Rng;
@@ -75,7 +75,7 @@ pub fn batch(first: u64, count: u64, body_bytes: usize, fresh: bool) -> Batch {
 
 /// Adds one entry to a batch.
 pub fn push(batch: &mut Batch, made: &Made, fresh: bool) {
-    batch.push(&made.leaf, Some(Made::STAMP_AT), Some(&made.body), made.tags, fresh);
+    batch.push(&made.leaf, Some(Made::STAMP_AT), Some(Body::new(&made.body)), made.tags, fresh);
 }
 
 /// Adds one entry of a raw ledger to a batch.

@@ -60,6 +60,23 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// Appends a complete subtree of `leaves` leaves, a power of two, by its root. False, and nothing appended, where
+    /// the size so far is not a multiple of `leaves`.
+    pub fn push_subtree(&mut self, root: Hash, leaves: u64) -> bool {
+        if !leaves.is_power_of_two() || !self.size.is_multiple_of(leaves) {
+            return false;
+        }
+        let mut hash = root;
+        for _ in 0..(self.size / leaves).trailing_ones() {
+            if let Some(left) = self.hashes.pop() {
+                hash = node_hash(&left, &hash);
+            }
+        }
+        self.hashes.push(hash);
+        self.size += leaves;
+        true
+    }
+
     /// Appends leaves in order.
     pub fn extend(&mut self, leaves: &[Hash]) {
         for leaf in leaves {

@@ -36,7 +36,7 @@ pub struct CheckedSet {
     pub hashes: Vec<Hash>,
 }
 
-/// Checks every byte of the files that a manifest names, on this thread.
+/// Checks every byte of the files that a manifest names, on so many threads.
 ///
 /// Errors: only where the system refuses to read; damage is a finding.
 pub fn check_set(
@@ -44,13 +44,14 @@ pub fn check_set(
     dir: &Path,
     set: &Manifest,
     body_digest: &BodyDigest,
+    threads: usize,
 ) -> Result<CheckedSet, OpenError> {
     let (mut findings, mut hashes) = (Vec::new(), Vec::new());
     let mut take = |told: Told<'_>| match told {
         Told::Finding(finding) => findings.push(finding),
         Told::Bundle(leaves) => hashes.extend_from_slice(leaves.map_or(&[], |leaves| leaves.hashes)),
     };
-    let judge = SetJudge { disk, dir, set, body_digest, threads: 1, forget: true };
+    let judge = SetJudge { disk, dir, set, body_digest, threads, forget: true };
     judge.run(&mut take).map_err(OpenError::io("check the sealed set in", dir))?;
     Ok(CheckedSet { findings, hashes })
 }

@@ -8,6 +8,7 @@ mod check;
 mod codec;
 mod files;
 mod manifest;
+mod pack;
 mod parts;
 mod read;
 mod stream;

@@ -50,13 +50,25 @@ fn digest_of(kind: Kind) -> BodyDigest {
 }
 
 fn seal(disk: &FakeDisk, sets: &mut SealedSets, count: u64, kind: Kind) -> Result<Manifest, OpenError> {
+    seal_on(disk, sets, count, kind, 1)
+}
+
+fn seal_on(
+    disk: &FakeDisk,
+    sets: &mut SealedSets,
+    count: u64,
+    kind: Kind,
+    threads: usize,
+) -> Result<Manifest, OpenError> {
     let spec = SetSpec {
         origin: "o/logs/x".to_owned(),
         kind,
         frontier: sets.frontier().clone(),
+        end: sets.end() + count,
         previous: sets.last_digest(),
         gzip_level: 1,
         zstd_level: 1,
+        threads,
     };
     let mut writer = SetWriter::begin(&door(disk), &dir(), spec)?;
     for n in sets.end()..sets.end() + count {
@@ -126,9 +138,11 @@ fn a_set_is_whole_bundles_of_the_known_root() {
         origin: "o".to_owned(),
         kind: Kind::Raw,
         frontier: Frontier::new(),
+        end: 256,
         previous: ABOUT,
         gzip_level: 1,
         zstd_level: 1,
+        threads: 1,
     };
     let mut writer = SetWriter::begin(&door(&disk), &dir(), spec).unwrap();
     for n in 0..256 {
@@ -136,6 +150,28 @@ fn a_set_is_whole_bundles_of_the_known_root() {
     }
     writer.finish(&digest_of(Kind::Raw), Some(&Hash([1; 32]))).unwrap_err();
     assert_eq!(open(&disk, Kind::Audit).end(), 0);
+}
+
+#[test]
+fn any_number_of_threads_makes_the_same_bytes() {
+    for kind in [Kind::Audit, Kind::Raw] {
+        let made: Vec<Vec<Vec<u8>>> = [1, 2, 5]
+            .into_iter()
+            .map(|threads| {
+                let disk = empty();
+                let mut sets = open(&disk, kind);
+                // More bundles than are packed together.
+                seal_on(&disk, &mut sets, 256 * 37, kind, threads).unwrap();
+                let parts = if kind == Kind::Audit {
+                    &["leaves", "bodies", "tags", "tiles", "seal"][..]
+                } else {
+                    &["leaves", "tiles", "seal"]
+                };
+                parts.iter().map(|part| disk.bytes(&dir().join(file_name(0, part)))).collect()
+            })
+            .collect();
+        assert!(made[0] == made[1] && made[0] == made[2], "{kind:?}");
+    }
 }
 
 /// Power is cut at every mutating call of the second set: it is there as a whole or not at all, and can be resealed.
@@ -159,7 +195,7 @@ fn power_cut_at_every_call() {
             assert_eq!(sets.entry(767).unwrap().body, Some(body(767)));
             for range in sets.ranges() {
                 let (manifest, _) = sets.manifest(range.start).unwrap();
-                let checked = check_set(&after, &dir(), &manifest, &digest_of(Kind::Audit)).unwrap();
+                let checked = check_set(&after, &dir(), &manifest, &digest_of(Kind::Audit), 1).unwrap();
                 assert_eq!(checked.findings, []);
             }
             if done {
@@ -170,7 +206,7 @@ fn power_cut_at_every_call() {
 }
 
 fn findings(disk: &FakeDisk, manifest: &Manifest) -> Vec<crate::verdict::Finding> {
-    check_set(disk, &dir(), manifest, &digest_of(Kind::Audit)).unwrap().findings
+    check_set(disk, &dir(), manifest, &digest_of(Kind::Audit), 2).unwrap().findings
 }
 
 /// Every byte of every file in four ways: found, in that file, with entries.
@@ -264,9 +300,11 @@ fn a_bundle_of_large_bodies_is_a_frame_like_any_other() {
         origin: "o/logs/x".to_owned(),
         kind: Kind::Audit,
         frontier: Frontier::new(),
+        end: 512,
         previous: ABOUT,
         gzip_level: 1,
         zstd_level: 1,
+        threads: 1,
     };
     let mut writer = SetWriter::begin(&door(&disk), &dir(), spec.clone()).unwrap();
     for n in 0..512 {
@@ -293,7 +331,7 @@ fn a_bundle_of_large_bodies_is_a_frame_like_any_other() {
     // Damage within the large frame: found and located, never served.
     let path = dir().join(file_name(0, "bodies"));
     let whole = disk.bytes(&path);
-    let judge = || check_set(&disk, &dir(), &manifest, &digest).unwrap().findings;
+    let judge = || check_set(&disk, &dir(), &manifest, &digest, 1).unwrap().findings;
     assert_eq!(judge(), []);
     let end = whole.len() - 32 - 3 * 8;
     for at in (24..end).step_by(end / 12).chain([end - 1]) {
@@ -311,7 +349,7 @@ fn a_bundle_of_large_bodies_is_a_frame_like_any_other() {
     }
     disk.put(&path, &whole);
     // Announced and not kept: refused, no set.
-    let spec = SetSpec { frontier: sets.frontier().clone(), previous: sets.last_digest(), ..spec };
+    let spec = SetSpec { frontier: sets.frontier().clone(), previous: sets.last_digest(), end: 768, ..spec };
     let mut writer = SetWriter::begin(&door(&disk), &dir(), spec).unwrap();
     writer.expect_bodies(stream::LARGE_BYTES + 1).unwrap();
     let result = (512..768).try_for_each(|n| writer.push(&leaf(n), Some(b"short"), tags(n), 1));

@@ -1,15 +1,20 @@
 //! Makes one sealed set, whole or not at all: the manifest is written last, after everything else was read back.
+//!
+//! Reads no segment, and takes no set up.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest;
 use tlog::{Frontier, Hash};
 
+use super::pack::{Packer, Raw};
 use super::stream::{FrameWriter, LARGE_BYTES};
-use super::{BUNDLE, BUNDLE_LEN, check, codec, file_name};
+use super::{BUNDLE, BUNDLE_LEN, check, file_name};
 use crate::durable::{Disk, DiskFile};
 use crate::error::{Corrupt, OpenError};
+use crate::parallel;
 use crate::sealed::{Manifest, Part};
 use crate::types::{BodyDigest, Kind, Tags};
 
@@ -25,12 +30,16 @@ pub struct SetSpec {
     pub kind: Kind,
     /// The tree before the first entry of the set.
     pub frontier: Frontier,
+    /// The index behind its last entry.
+    pub end: u64,
     /// Digest of the manifest before, of `LEDGER` for the first set.
     pub previous: [u8; 32],
     /// Level of gzip for leaves.
     pub gzip_level: u32,
     /// Level of zstd for bodies.
     pub zstd_level: i32,
+    /// Threads that compress, sync and read back.
+    pub threads: usize,
 }
 
 /// A set that is being written. Dropped unfinished it leaves `.tmp` files, which the next start removes.
@@ -42,11 +51,11 @@ pub struct SetWriter {
     leaves: PartWriter,
     audit: Option<(PartWriter, PartWriter)>,
     hashes: Vec<Hash>,
-    gzip: codec::Gzip,
-    zstd: codec::Zstd,
-    leaf_bundle: Vec<u8>,
-    body_bundle: Vec<u8>,
-    /// In the place of `body_bundle` while a large bundle is written.
+    /// Roots of the bundles that were packed.
+    roots: Vec<Hash>,
+    packer: Packer,
+    bundle: Raw,
+    /// In the place of the bundle's bodies while a large bundle is written.
     large: Option<FrameWriter>,
     tag_bundle: Vec<u8>,
     tag_digests: Vec<u8>,
@@ -64,15 +73,17 @@ impl SetWriter {
         if disk.exists(&seal).map_err(OpenError::io("look for", &seal))? {
             return Err(OpenError::Refused("a sealed set of that name exists"));
         }
-        let part = |extension, magic| PartWriter::begin(disk, dir, first, extension, magic);
+        if spec.end <= first || !spec.end.is_multiple_of(BUNDLE) {
+            return Err(OpenError::Refused("a sealed set covers whole bundles"));
+        }
+        let part = |extension, magic| PartWriter::begin(disk, dir, first..spec.end, extension, magic);
         let leaves = part("leaves", b"PBLEAF01")?;
         let audit = match spec.kind {
             Kind::Audit => Some((part("bodies", b"PBBODY01")?, part("tags", b"PBTAGS01")?)),
             Kind::Raw => None,
         };
         Ok(SetWriter {
-            gzip: codec::Gzip::new(spec.gzip_level),
-            zstd: codec::Zstd::new(spec.zstd_level).map_err(OpenError::io("compress", dir))?,
+            packer: Packer::new(spec.threads, spec.gzip_level, spec.zstd_level),
             disk: Arc::clone(disk),
             dir: dir.to_path_buf(),
             spec,
@@ -80,8 +91,8 @@ impl SetWriter {
             leaves,
             audit,
             hashes: Vec::new(),
-            leaf_bundle: Vec::new(),
-            body_bundle: Vec::new(),
+            roots: Vec::new(),
+            bundle: Raw::default(),
             large: None,
             tag_bundle: Vec::new(),
             tag_digests: Vec::new(),
@@ -89,9 +100,10 @@ impl SetWriter {
         })
     }
 
-    /// The tree with all entries so far.
-    pub(crate) fn frontier(&self) -> &Frontier {
-        &self.spec.frontier
+    /// Writes all whole bundles so far; gives the tree with them.
+    pub(crate) fn flush(&mut self) -> Result<&Frontier, OpenError> {
+        self.pack()?;
+        Ok(&self.spec.frontier)
     }
 
     /// Adds the next entry.
@@ -108,10 +120,9 @@ impl SetWriter {
         tags: Tags,
         received_at: u64,
     ) -> Result<(), OpenError> {
-        if !tlog::push_entry(&mut self.leaf_bundle, leaf) {
+        if !tlog::push_entry(&mut self.bundle.leaves, leaf) {
             return Err(OpenError::Refused("a leaf is longer than a bundle can hold"));
         }
-        self.spec.frontier.push(hash);
         self.hashes.push(hash);
         if let Some((bodies, _)) = &mut self.audit {
             match &mut self.large {
@@ -119,7 +130,7 @@ impl SetWriter {
                     frame.push(body).map_err(OpenError::io("compress", &bodies.tmp))?;
                     bodies.put(&frame.take())?;
                 }
-                None if tlog::push_body(&mut self.body_bundle, body) => {}
+                None if tlog::push_body(&mut self.bundle.bodies, body) => {}
                 None => return Err(OpenError::Refused("a body is longer than a bundle can hold")),
             }
             self.tag_bundle.extend_from_slice(&tags.identity);
@@ -138,7 +149,12 @@ impl SetWriter {
     /// many, they are written as they come.
     pub(crate) fn expect_bodies(&mut self, bytes: u64) -> Result<(), OpenError> {
         let begins = self.hashes.len().is_multiple_of(BUNDLE_LEN) && self.large.is_none();
-        if let Some((bodies, _)) = self.audit.as_mut().filter(|_| begins && bytes > LARGE_BYTES) {
+        if self.audit.is_none() || !begins || bytes <= LARGE_BYTES {
+            return Ok(());
+        }
+        // The bundles before it come first in the file.
+        self.pack()?;
+        if let Some((bodies, _)) = &mut self.audit {
             let frame = FrameWriter::new(self.spec.zstd_level, bytes);
             self.large = Some(frame.map_err(OpenError::io("compress", &bodies.tmp))?);
             bodies.bundle(&[])?;
@@ -147,22 +163,33 @@ impl SetWriter {
     }
 
     fn end_bundle(&mut self) -> Result<(), OpenError> {
-        let path = &self.leaves.tmp;
-        let member = self.gzip.member(&self.leaf_bundle).map_err(OpenError::io("compress", path))?;
-        self.leaves.bundle(member)?;
-        self.leaf_bundle.clear();
         if let Some((bodies, tags)) = &mut self.audit {
-            match self.large.take() {
-                Some(frame) => bodies.put(&frame.finish().map_err(OpenError::io("compress", &bodies.tmp))?)?,
-                None => {
-                    let frame = self.zstd.frame(&self.body_bundle).map_err(OpenError::io("compress", &bodies.tmp))?;
-                    bodies.bundle(frame)?;
-                    self.body_bundle.clear();
-                }
+            if let Some(large) = self.large.take() {
+                bodies.put(&large.finish().map_err(OpenError::io("compress", &bodies.tmp))?)?;
             }
             tags.put(&self.tag_bundle)?;
             self.tag_digests.extend_from_slice(&sha256(&[&self.tag_bundle]));
             self.tag_bundle.clear();
+        }
+        let fresh = self.packer.fresh();
+        self.packer.waiting.push(std::mem::replace(&mut self.bundle, fresh));
+        if self.packer.is_full() { self.pack() } else { Ok(()) }
+    }
+
+    /// Compresses and writes the bundles that wait.
+    fn pack(&mut self) -> Result<(), OpenError> {
+        let hashes = self.hashes.get(self.roots.len() * BUNDLE_LEN..).unwrap_or_default();
+        let packed = self.packer.pack(hashes).map_err(OpenError::io("compress", &self.leaves.tmp))?;
+        for bundle in packed {
+            if !self.spec.frontier.push_subtree(bundle.root, BUNDLE) {
+                return Err(OpenError::Refused("a sealed set begins with a whole bundle"));
+            }
+            self.roots.push(bundle.root);
+            self.leaves.bundle(&bundle.leaves)?;
+            // A bundle in an audit ledger is never empty, for it has lengths: an empty one is written already.
+            if let Some((bodies, _)) = self.audit.as_mut().filter(|_| !bundle.bodies.is_empty()) {
+                bodies.bundle(&bundle.bodies)?;
+            }
         }
         Ok(())
     }
@@ -171,24 +198,42 @@ impl SetWriter {
     ///
     /// `root` is what the log knows for the size reached, where it knows it.
     pub fn finish(mut self, body_digest: &BodyDigest, root: Option<&Hash>) -> Result<Manifest, OpenError> {
-        let end = self.spec.frontier.size();
-        let Some(received) = self.received.filter(|_| self.hashes.len().is_multiple_of(BUNDLE_LEN)) else {
-            return Err(OpenError::Refused("a sealed set covers whole bundles"));
+        self.pack()?;
+        let end = self.spec.end;
+        let whole = self.first + self.hashes.len() as u64 == end;
+        let Some(received) = self.received.filter(|_| whole) else {
+            return Err(OpenError::Refused("a sealed set ends where it was said to end"));
         };
         let seal = self.dir.join(file_name(self.first, "seal"));
         if root.is_some_and(|root| *root != self.spec.frontier.root()) {
             return Err(Corrupt::at(&seal, 0, Some(self.first), "the entries do not give the root of the log").into());
         }
-        let tiles = self.write_tiles(end)?;
+        let tiles = self.tiles()?;
         self.leaves.offsets()?;
-        let leaves = self.leaves.finish(end)?;
-        let (mut bodies, mut tags) = (None, None);
-        if let Some((mut body_writer, mut tag_writer)) = self.audit {
-            body_writer.offsets()?;
-            bodies = Some(body_writer.finish(end)?.bytes);
-            tag_writer.put(&self.tag_digests)?;
-            tags = Some(tag_writer.finish(end)?);
+        let mut parts = vec![tiles, self.leaves];
+        if let Some((mut bodies, mut tags)) = self.audit {
+            bodies.offsets()?;
+            tags.put(&self.tag_digests)?;
+            parts.extend([bodies, tags]);
         }
+        // Together: most of the time goes by while the device takes what was written.
+        let parts: Vec<Mutex<PartWriter>> = parts.into_iter().map(Mutex::new).collect();
+        let finished = parallel::map(
+            self.spec.threads,
+            parts.len(),
+            || Ok(()),
+            |at, ()| {
+                let part = parts.get(at).map(|part| part.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok(part.map(|mut part| part.finish()))
+            },
+        );
+        let finished = finished.map_err(OpenError::io("write", &self.dir))?;
+        let mut finished = finished.into_iter().flatten();
+        let mut next = || finished.next().transpose();
+        let (tiles, leaves, bodies, tags) = (next()?, next()?, next()?, next()?);
+        let (Some(tiles), Some(leaves)) = (tiles, leaves) else {
+            return Err(OpenError::Refused("a sealed set has leaves and tiles"));
+        };
         // Crash: files without a manifest; the next start removes them.
         self.disk.sync_dir(&self.dir).map_err(OpenError::io("sync", &self.dir))?;
         let manifest = Manifest {
@@ -198,12 +243,12 @@ impl SetWriter {
             received,
             frontier: self.spec.frontier,
             leaves,
-            bodies,
+            bodies: bodies.map(|part| part.bytes),
             tags,
             tiles,
             previous: self.spec.previous,
         };
-        let checked = check::check_set(&*self.disk, &self.dir, &manifest, body_digest)?;
+        let checked = check::check_set(&*self.disk, &self.dir, &manifest, body_digest, self.spec.threads)?;
         if let Some(finding) = checked.findings.first() {
             let at = finding.bytes.as_ref().map_or(0, |bytes| bytes.start);
             let index = finding.entries.as_ref().map(|entries| entries.start);
@@ -217,28 +262,25 @@ impl SetWriter {
         Ok(manifest)
     }
 
-    fn write_tiles(&self, end: u64) -> Result<Part, OpenError> {
-        let mut tiles = PartWriter::begin(&self.disk, &self.dir, self.first, "tiles", b"PBTILE01")?;
-        for hash in &self.hashes {
+    fn tiles(&self) -> Result<PartWriter, OpenError> {
+        let range = self.first..self.spec.end;
+        let mut tiles = PartWriter::begin(&self.disk, &self.dir, range, "tiles", b"PBTILE01")?;
+        for hash in self.hashes.iter().chain(&self.roots) {
             tiles.put(&hash.0)?;
         }
-        for bundle in self.hashes.chunks(BUNDLE_LEN) {
-            tiles.put(&tlog::perfect_root(bundle).0)?;
-        }
-        tiles.finish(end)
+        Ok(tiles)
     }
 }
 
-/// One binary file of a set. The header names the end, which is known last: the digest is fed when it is.
+/// One binary file of a set; its digest is taken of what is written, before it is written.
 struct PartWriter {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
     tmp: PathBuf,
     path: PathBuf,
-    dir_first: u64,
-    magic: [u8; 8],
     buffer: Vec<u8>,
     written: u64,
+    digest: digest::Context,
     offsets: Vec<u64>,
 }
 
@@ -246,12 +288,12 @@ impl PartWriter {
     fn begin(
         disk: &Arc<dyn Disk>,
         dir: &Path,
-        first: u64,
+        entries: Range<u64>,
         extension: &str,
         magic: &[u8; 8],
     ) -> Result<PartWriter, OpenError> {
-        let path = dir.join(file_name(first, extension));
-        let tmp = dir.join(file_name(first, &format!("{extension}.tmp")));
+        let path = dir.join(file_name(entries.start, extension));
+        let tmp = dir.join(file_name(entries.start, &format!("{extension}.tmp")));
         for old in [&tmp, &path] {
             if disk.exists(old).map_err(OpenError::io("look for", old))? {
                 disk.remove(old).map_err(OpenError::io("remove", old))?;
@@ -260,19 +302,10 @@ impl PartWriter {
         let file = disk.create_new(&tmp).map_err(OpenError::io("create", &tmp))?;
         let mut buffer = Vec::with_capacity(WRITE_BYTES + WRITE_BYTES / 4);
         buffer.extend_from_slice(magic);
-        buffer.extend_from_slice(&first.to_be_bytes());
-        buffer.extend_from_slice(&[0; 8]);
-        Ok(PartWriter {
-            disk: Arc::clone(disk),
-            file,
-            tmp,
-            path,
-            dir_first: first,
-            magic: *magic,
-            buffer,
-            written: 0,
-            offsets: Vec::new(),
-        })
+        buffer.extend_from_slice(&entries.start.to_be_bytes());
+        buffer.extend_from_slice(&entries.end.to_be_bytes());
+        let (disk, digest) = (Arc::clone(disk), digest::Context::new(&digest::SHA256));
+        Ok(PartWriter { disk, file, tmp, path, buffer, written: 0, digest, offsets: Vec::new() })
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), OpenError> {
@@ -298,38 +331,30 @@ impl PartWriter {
     }
 
     fn flush(&mut self) -> Result<(), OpenError> {
+        self.digest.update(&self.buffer);
         self.file.write_all_at(&[&self.buffer], self.written).map_err(OpenError::io("write", &self.tmp))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
 
-    /// Header, trailer, sync, rename. The folder is synced by the caller.
-    fn finish(mut self, end: u64) -> Result<Part, OpenError> {
-        self.flush()?;
-        let mut header = self.magic.to_vec();
-        header.extend_from_slice(&self.dir_first.to_be_bytes());
-        header.extend_from_slice(&end.to_be_bytes());
-        self.file.write_all_at(&[&header], 0).map_err(OpenError::io("write", &self.tmp))?;
-        let mut context = digest::Context::new(&digest::SHA256);
-        hash_range(&*self.file, 0..self.written, &mut context).map_err(OpenError::io("read", &self.tmp))?;
-        let trailer = context.clone().finish();
-        context.update(trailer.as_ref());
-        self.file.write_all_at(&[trailer.as_ref()], self.written).map_err(OpenError::io("write", &self.tmp))?;
+    /// Trailer, sync, rename. The folder is synced by the caller.
+    fn finish(&mut self) -> Result<Part, OpenError> {
+        self.digest.update(&self.buffer);
+        let trailer = self.digest.clone().finish();
+        self.digest.update(trailer.as_ref());
+        let rest = [&self.buffer[..], trailer.as_ref()];
+        self.file.write_all_at(&rest, self.written).map_err(OpenError::io("write", &self.tmp))?;
         self.file.sync_data().map_err(OpenError::io("sync", &self.tmp))?;
         self.disk.rename(&self.tmp, &self.path).map_err(OpenError::io("rename", &self.tmp))?;
         self.file.drop_cache();
-        let digest = context.finish().as_ref().try_into().unwrap_or([0; 32]);
-        Ok(Part { bytes: self.written + trailer.as_ref().len() as u64, digest })
+        let digest = self.digest.clone().finish().as_ref().try_into().unwrap_or([0; 32]);
+        Ok(Part { bytes: self.end() + trailer.as_ref().len() as u64, digest })
     }
 }
 
 /// Feeds a range of a file to a digest.
-pub(crate) fn hash_range(
-    file: &dyn DiskFile,
-    range: std::ops::Range<u64>,
-    context: &mut digest::Context,
-) -> std::io::Result<()> {
+pub(crate) fn hash_range(file: &dyn DiskFile, range: Range<u64>, context: &mut digest::Context) -> std::io::Result<()> {
     let mut at = range.start;
     let mut part = Vec::new();
     while at < range.end {

@@ -158,8 +158,10 @@ fn one_time_a_block_and_it_never_falls() {
 fn a_batch_that_breaks_a_rule_is_refused_and_nothing_of_it_is_written() {
     let world = World::new();
     let (mut writer, _) = world.open(&[]).unwrap();
-    let mut altered = entries::batch(0, 2, 60, true);
-    *altered.payload.last_mut().unwrap() ^= 1;
+    let mut altered = entries::batch(0, 1, 60, true);
+    let (made, other) = (entries::entry(1, 60), entries::entry(2, 60));
+    let body = Some(ledger::Body::new(&other.body));
+    altered.push(&made.leaf, Some(entries::Made::STAMP_AT), body, made.tags, true);
     let mut longer = entries::batch(0, 1, 60, true);
     longer.payload.push(0);
     let mut empty_leaf = Batch::default();

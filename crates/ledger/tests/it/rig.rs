@@ -48,7 +48,7 @@ pub(crate) fn push(batch: &mut Batch, id: u8, body: &[u8]) {
     leaf.extend(sha256(body));
     let mut tags = Tags { identity: [id; 16], content: [0; 16] };
     tags.content.copy_from_slice(&sha256(body)[..16]);
-    batch.push(&leaf, Some(0), Some(body), tags, false);
+    batch.push(&leaf, Some(0), Some(ledger::Body::new(body)), tags, false);
 }
 
 pub(crate) fn body_digest() -> ledger::BodyDigest {
@@ -68,7 +68,7 @@ pub(crate) fn push_numbered(batch: &mut Batch, number: u64) {
     let mut tags = Tags { identity: [0; 16], content: [0; 16] };
     tags.identity.copy_from_slice(&sha256(&number.to_be_bytes())[..16]);
     tags.content.copy_from_slice(&sha256(body.as_bytes())[..16]);
-    batch.push(&leaf, Some(0), Some(body.as_bytes()), tags, false);
+    batch.push(&leaf, Some(0), Some(ledger::Body::new(body.as_bytes())), tags, false);
 }
 
 impl Rig {

@@ -20,9 +20,11 @@ fn seal(disk: &Arc<dyn Disk>, dir: &Path, about: [u8; 32], digest: &BodyDigest, 
         origin: "test/logs/main".to_owned(),
         kind: Kind::Audit,
         frontier: sets.frontier().clone(),
+        end: sets.end() + entries.len() as u64,
         previous: sets.last_digest(),
         gzip_level: 1,
         zstd_level: 1,
+        threads: 1,
     };
     let mut set = SetWriter::begin(disk, dir, spec).unwrap();
     for entry in entries {

@@ -73,7 +73,7 @@ fn whole(world: &World) -> u64 {
     for range in sets.ranges() {
         let (manifest, digest) = sets.manifest(range.start).unwrap();
         assert_eq!((manifest.first..manifest.end, manifest.previous), (range, previous));
-        let checked = check_set(&*setup.disk, &setup.sealed, &manifest, &setup.body_digest).unwrap();
+        let checked = check_set(&*setup.disk, &setup.sealed, &manifest, &setup.body_digest, 1).unwrap();
         assert_eq!(checked.findings, []);
         previous = digest;
     }

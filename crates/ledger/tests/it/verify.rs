@@ -216,9 +216,11 @@ pub(crate) fn made_anew() -> SimDisk {
         origin: ORIGIN.to_owned(),
         kind: Kind::Audit,
         frontier: first.0.frontier.clone(),
+        end: 512,
         previous: first.1,
         gzip_level: 1,
         zstd_level: 1,
+        threads: 2,
     };
     let mut forged = SetWriter::begin(&door, Path::new("/forged"), spec).unwrap();
     for index in 256..512 {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use ledger::{AppendError, Batch, Config, Kind, Ledger, Status, Tags};
+use ledger::{AppendError, Batch, Body, Config, Kind, Ledger, Status, Tags};
 
 use super::Terms;
 use super::events::Events;
@@ -42,7 +42,7 @@ struct Counts {
 pub(super) fn run(terms: &Terms, backlog_mib: u64) -> Result<Report> {
     let scratch = Scratch::new(&terms.dir)?;
     let floor = floor::measure(scratch.path(), terms.time / 4)?;
-    let config = Config { backlog_bytes_max: backlog_mib << 20, ..Config::default() };
+    let config = Config { backlog_bytes_max: backlog_mib << 20, ..Config::of_this_machine() };
     let rig = Rig::new(scratch.path(), Kind::Audit, config)?;
     let ledger = &rig.ledger;
     let counts = Arc::new(Counts::default());
@@ -165,19 +165,17 @@ fn settle(answered: &Receiver<Answer>, counts: &Counts) -> bool {
 
 fn batch(events: &Events, from: u64) -> Batch {
     let mut batch = Batch { entries: Vec::with_capacity(BATCH as usize), payload: Vec::with_capacity(1 << 20) };
+    let (mut leaf, mut body) = (Vec::new(), Vec::new());
     for number in from..from + BATCH {
-        let entry = events.push_entry(number, &mut batch.payload);
+        body.clear();
+        events.push_body(number, &mut body);
+        let body = Body::new(&body);
+        leaf.clear();
+        let stamp_at = events.push_leaf(number, body.digest(), &mut leaf);
         let mut tags = Tags::default();
-        tags.identity.copy_from_slice(&entry.digest[..16]);
-        tags.content.copy_from_slice(&entry.digest[16..]);
-        let bytes = |range: &std::ops::Range<usize>| u32::try_from(range.len()).unwrap_or(u32::MAX);
-        batch.entries.push(ledger::NewEntry {
-            leaf_bytes: bytes(&entry.leaf),
-            body_bytes: Some(bytes(&entry.body)),
-            stamp_at: Some(entry.stamp_at),
-            tags,
-            fresh: false,
-        });
+        tags.identity.copy_from_slice(&body.digest()[..16]);
+        tags.content.copy_from_slice(&body.digest()[16..]);
+        batch.push(&leaf, Some(stamp_at), Some(body), tags, false);
     }
     batch
 }

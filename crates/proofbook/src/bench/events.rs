@@ -130,33 +130,42 @@ impl Events {
         append(self.events.get(Self::pick(number)), number, self.run, out);
     }
 
-    /// Appends leaf and body of one entry and says where they are. The leaf names the body's digest.
-    pub(super) fn push_entry(&self, number: u64, out: &mut Vec<u8>) -> Entry {
-        let which = Self::pick(number);
-        let (Some(leaf), Some(body)) = (self.leaves.get(which), self.bodies.get(which)) else {
-            return Entry::default();
-        };
+    /// Appends the body of one entry.
+    pub(super) fn push_body(&self, number: u64, out: &mut Vec<u8>) {
+        append(self.bodies.get(Self::pick(number)), number, self.run, out);
+    }
+
+    /// Appends the leaf of one entry, which names its body's digest; gives the place of the slot for the time.
+    pub(super) fn push_leaf(&self, number: u64, digest: &[u8; 32], out: &mut Vec<u8>) -> u32 {
+        let Some(leaf) = self.leaves.get(Self::pick(number)) else { return 0 };
         let at = out.len();
-        let body_at = at + leaf.template.bytes.len();
         append(Some(&leaf.template), number, self.run, out);
-        append(Some(body), number, self.run, out);
+        leaf.name(digest, at, out);
+        leaf.stamp_at
+    }
+
+    /// Appends leaf and body of one entry, in place, and says where the body begins. The leaf names its digest.
+    pub(super) fn push_entry(&self, number: u64, out: &mut Vec<u8>) -> usize {
+        let Some(leaf) = self.leaves.get(Self::pick(number)) else { return 0 };
+        let at = out.len();
+        append(Some(&leaf.template), number, self.run, out);
+        let body_at = out.len();
+        self.push_body(number, out);
         let digest: [u8; 32] = Sha256::digest(out.get(body_at..).unwrap_or_default()).into();
-        if let Some(slot) = out.get_mut(at + leaf.digest_at..at + leaf.digest_at + 64) {
+        leaf.name(&digest, at, out);
+        body_at
+    }
+}
+
+impl Leaf {
+    /// Fills in the body's digest in the leaf that begins at `at`.
+    fn name(&self, digest: &[u8; 32], at: usize, out: &mut [u8]) {
+        if let Some(slot) = out.get_mut(at + self.digest_at..at + self.digest_at + 64) {
             for (pair, byte) in slot.chunks_exact_mut(2).zip(digest) {
                 pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
             }
         }
-        Entry { leaf: at..body_at, body: body_at..out.len(), stamp_at: leaf.stamp_at, digest }
     }
-}
-
-/// Where an entry lies in a buffer.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Entry {
-    pub(super) leaf: std::ops::Range<usize>,
-    pub(super) body: std::ops::Range<usize>,
-    pub(super) stamp_at: u32,
-    pub(super) digest: [u8; 32],
 }
 
 fn digit(value: u8) -> u8 {
@@ -244,14 +253,18 @@ mod tests {
         let events = Events::new(1);
         let mut out = Vec::new();
         for number in 0..200 {
-            let entry = events.push_entry(number, &mut out);
-            let leaf: Value = serde_json::from_slice(&out[entry.leaf.clone()]).unwrap();
-            let body = &out[entry.body.clone()];
-            assert_eq!(<[u8; 32]>::from(Sha256::digest(body)), entry.digest);
-            let hex: String = entry.digest.iter().map(|b| format!("{b:02x}")).collect();
+            out.clear();
+            let body_at = events.push_entry(number, &mut out);
+            let (leaf_bytes, body) = out.split_at(body_at);
+            let leaf: Value = serde_json::from_slice(leaf_bytes).unwrap();
+            let digest: [u8; 32] = Sha256::digest(body).into();
+            let mut apart = Vec::new();
+            let stamp_at = events.push_leaf(number, &digest, &mut apart) as usize;
+            assert_eq!(apart, leaf_bytes);
+            let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
             assert_eq!(leaf["body_sha256"], hex);
             assert_eq!(leaf["body_bytes"], body.len());
-            let slot = &out[entry.leaf.start + entry.stamp_at as usize..][..STAMP.len()];
+            let slot = &leaf_bytes[stamp_at..][..STAMP.len()];
             assert_eq!(slot, STAMP.as_bytes());
             serde_json::from_slice::<Value>(body).unwrap();
         }

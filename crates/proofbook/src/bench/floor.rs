@@ -49,8 +49,9 @@ pub(super) fn measure(dir: &Path, time: Duration) -> Result<Floor> {
     let start = Instant::now();
     while start.elapsed() < time {
         while block.len() < BLOCK_BYTES {
-            let entry = events.push_entry(number, &mut block);
-            frontier.push(tlog::leaf_hash(block.get(entry.leaf).unwrap_or_default()));
+            let at = block.len();
+            let body_at = events.push_entry(number, &mut block);
+            frontier.push(tlog::leaf_hash(block.get(at..body_at).unwrap_or_default()));
             number += 1;
         }
         file.write_all(&block).context("write")?;

@@ -124,6 +124,14 @@ proptest! {
             frontier.push(*leaf);
         }
         prop_assert_eq!(frontier.root(), expected);
+        // The same tree, its whole eights by their roots.
+        let mut by_eights = Frontier::new();
+        let whole = size / 8 * 8;
+        for eight in leaves.0[..whole].chunks(8) {
+            prop_assert!(by_eights.push_subtree(perfect_root(eight), 8));
+        }
+        by_eights.extend(&leaves.0[whole..size]);
+        prop_assert_eq!(by_eights, frontier);
         prop_assert_eq!(root(leaves, size as u64), Ok(expected));
         if size.is_power_of_two() {
             prop_assert_eq!(perfect_root(&leaves.0[..size]), expected);
