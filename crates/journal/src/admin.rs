@@ -17,6 +17,7 @@ use crate::open;
 use crate::open::Keep;
 use crate::own::{Deciding, stating};
 use crate::request::Refusal;
+use crate::retention;
 use crate::rules::{hex, is_ledger_name, is_reserved, origin, secret};
 use crate::state::{Inner, OpenLedger, TENANT, lock};
 use crate::status::{LedgerInfo, NewLedger};
@@ -52,10 +53,10 @@ impl Inner {
         if !by.allows(Verb::Admin, &new.name) {
             return Err(Error::Denied("admin"));
         }
-        let retention = new.retention.unwrap_or_else(|| "none".into());
-        if !is_ledger_name(&retention) {
-            let expected = "the name of a profile: 1 to 63 of a-z, 0-9 and -";
-            return Err(refused(400, "retention-malformed", "retention", expected, "no name of a profile".into()));
+        let retention = new.retention.unwrap_or_else(|| retention::DEFAULT.into());
+        if !retention::is_known(&retention) {
+            let expected = format!("one of {}", retention::names());
+            return Err(refused(400, "retention-unknown", "retention", &expected, "no such retention profile".into()));
         }
         let deciding = self.decide_for(by)?;
         {

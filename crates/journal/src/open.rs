@@ -135,7 +135,7 @@ fn fact_of(about: &About) -> LedgerFact {
         name: about.name.clone(),
         kind: kind_name(about.kind).into(),
         origin: about.origin.clone(),
-        retention: "none".into(),
+        retention: crate::retention::DEFAULT.into(),
         public_leaves: false,
     }
 }

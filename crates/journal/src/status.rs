@@ -9,7 +9,7 @@ pub struct NewLedger {
     pub name: String,
     /// Audit or raw.
     pub kind: Kind,
-    /// Retention profile; `None` = `none`.
+    /// Name of one of [`RETENTION_PROFILES`](crate::RETENTION_PROFILES); `None` = `none`.
     pub retention: Option<String>,
     /// Leaves, tiles, proofs and checkpoints are for anyone.
     pub public_leaves: bool,

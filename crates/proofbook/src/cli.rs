@@ -308,7 +308,7 @@ pub(crate) enum LedgerCommand {
         /// Anyone may read leaves, tiles and checkpoints (never bodies).
         #[arg(long)]
         public_leaves: bool,
-        /// Retention profile, recorded at creation.
+        /// Retention profile, recorded at creation: none (nothing is ever pruned), ai-act, hipaa or pci.
         #[arg(long, default_value = "none", value_name = "PROFILE")]
         retention: String,
     },

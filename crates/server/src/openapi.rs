@@ -25,6 +25,7 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn body(route: &Route) -> Option<Value> {
     let any = json!({});
+    let retention = journal::RETENTION_PROFILES.map(|profile| profile.name);
     match route.path {
         "/v1/ledgers/{ledger}/events" => Some(json!({"required": true, "content": {
             "application/json": {"schema": any}, "application/x-ndjson": {"schema": any},
@@ -35,7 +36,7 @@ fn body(route: &Route) -> Option<Value> {
         "/v1/ledgers" => Some(json!({"required": true, "content": {"application/json": {"schema": {
             "type": "object", "required": ["name"], "additionalProperties": false, "properties": {
                 "name": {"type": "string", "pattern": "^[a-z0-9-]{1,63}$"}, "kind": {"enum": ["audit", "raw"]},
-                "retention": {"type": "string"}, "public_leaves": {"type": "boolean"}}}}}})),
+                "retention": {"enum": retention}, "public_leaves": {"type": "boolean"}}}}}})),
         "/v1/tokens" => Some(json!({"required": true, "content": {"application/json": {"schema": {
             "type": "object", "required": ["verbs"], "additionalProperties": false, "properties": {
                 "person": {"type": "string"}, "service": {"type": "string"}, "principal": {"type": "string"},

@@ -188,6 +188,38 @@ fn a_request_that_outlives_its_token_does_nothing() {
 }
 
 #[test]
+fn a_ledger_has_a_retention_profile_that_is_known() {
+    let rig = Rig::new();
+    let (journal, admin) = rig.fresh();
+    let create = |name: &str, retention: Option<&str>| {
+        let retention = retention.map(str::to_owned);
+        journal.create_ledger(&admin, NewLedger { name: name.into(), kind: Kind::Raw, retention, public_leaves: false })
+    };
+    for unknown in ["", "None", "none ", "forever", "ai_act"] {
+        let Err(Error::Refused(refusal)) = create("x", Some(unknown)) else { panic!("{unknown:?} is taken") };
+        let told = (refusal.status, refusal.code, &*refusal.field, &*refusal.expected);
+        assert_eq!(told, (400, "retention-unknown", "retention", "one of none, ai-act, hipaa, pci"));
+    }
+    assert_eq!(create("default", None).unwrap().retention, "none");
+    // The page of the format lists the same, with the same minimums.
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/control.md");
+    let page = std::fs::read_to_string(page).unwrap().replace(',', "");
+    for profile in journal::RETENTION_PROFILES {
+        assert_eq!(create(&format!("l-{}", profile.name), Some(profile.name)).unwrap().retention, profile.name);
+        let kept = profile.days_min.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days"));
+        assert!(page.contains(&format!("| `{}` | {kept}", profile.name)), "{profile:?}");
+    }
+    journal.close().unwrap();
+    drop(journal);
+    let (journal, _) = rig.open();
+    for profile in journal::RETENTION_PROFILES {
+        let info = journal.ledger_info(&Scope::of(&admin), &format!("l-{}", profile.name)).unwrap();
+        assert_eq!(info.retention, profile.name);
+    }
+    journal.close().unwrap();
+}
+
+#[test]
 fn a_limited_admin_gives_away_no_more_than_it_has() {
     let rig = Rig::new();
     let (journal, admin) = rig.fresh();

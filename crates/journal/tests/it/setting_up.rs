@@ -142,7 +142,7 @@ fn a_ledger_whose_creation_was_cut_short_anywhere_is_whole_or_not_there() {
         let (journal, _) = Journal::open(rig.options(), rig.doors(disk)).unwrap();
         let name = format!("l{n}");
         let new =
-            NewLedger { name: name.clone(), kind: Kind::Audit, retention: Some("r-1".into()), public_leaves: true };
+            NewLedger { name: name.clone(), kind: Kind::Audit, retention: Some("hipaa".into()), public_leaves: true };
         left.store(calls, Ordering::SeqCst);
         let made = journal.create_ledger(&admin, new).is_ok();
         let _ = journal.close();

@@ -196,6 +196,8 @@ fn every_command_says_by_its_exit_code_how_it_went() {
         (&url, vec!["ledger", "create", "raw-one", "--raw", "--public-leaves"], 0),
         (&url, vec!["ledger", "create", "raw-one", "--raw"], 3),
         (&url, vec!["ledger", "create", "Not A Name"], 3),
+        (&url, vec!["ledger", "create", "kept", "--retention", "hipaa"], 0),
+        (&url, vec!["ledger", "create", "lost", "--retention", "forever"], 3),
         (&url, vec!["token", "list"], 0),
         (&url, vec!["token", "create"], 2),
         (&url, vec!["token", "create", "--person", "ada", "--ledger", "main"], 0),
