@@ -24,15 +24,20 @@ pub struct AuditEntry {
     pub tags: Tags,
 }
 
-/// An entry that depends on its number alone. `body_bytes` is about how long the body is; the shortest one has no more
-/// than a number in it, so that little is left once it is compressed.
+/// Different bodies of tiny entries.
+const TINY_BODIES: u64 = 8;
+
+/// An entry that depends on its number alone. `body_bytes` is about how long the body is. With 0 it is tiny: digests
+/// and names repeat, and little but the number is left of it once it is compressed.
 pub fn entry(number: u64, body_bytes: usize) -> AuditEntry {
+    let tiny = body_bytes == 0;
     let mut rng = Rng::new(number ^ 0x6175_6469_7400);
     let mut salt = [0; 16];
     if body_bytes > 64 {
         rng.fill(&mut salt);
     }
-    let mut body = format!("{{\"salt\":\"{}\",\"event\":{{\"id\":\"e-{number}\"", hex(&salt)).into_bytes();
+    let id = if tiny { number % TINY_BODIES } else { number };
+    let mut body = format!("{{\"salt\":\"{}\",\"event\":{{\"id\":\"e-{id}\"", hex(&salt)).into_bytes();
     let mut part = 0;
     while body.len() + 80 < body_bytes {
         // What an event is made of: names that repeat, and values that do not.
@@ -52,12 +57,12 @@ pub fn entry(number: u64, body_bytes: usize) -> AuditEntry {
          \"category\":\"data\",\"severity\":\"info\",\"outcome\":\"success\",\
          \"occurred_at\":\"2026-11-24T10:00:00.{:09}Z\",\
          \"received_at\":\"",
-        ulid(number),
-        number % 1_000_000_000
+        ulid(number, !tiny),
+        if tiny { 0 } else { number % 1_000_000_000 }
     );
     let stamp_at = u32::try_from(leaf.len()).unwrap_or(u32::MAX);
     leaf.push_str("0000-00-00T00:00:00.000000000Z");
-    let actor = Sha256::digest((number % 50).to_be_bytes());
+    let actor = Sha256::digest((number % if tiny { 2 } else { 50 }).to_be_bytes());
     let digest = hex(&Sha256::digest(&body));
     let actor = hex(&actor[..16]);
     leaf.push_str(&format!(
@@ -103,15 +108,16 @@ pub fn stamp() -> Stamp {
     })
 }
 
-/// 22 digits of a ULID: a number that rises, then what looks random.
-fn ulid(number: u64) -> String {
+/// 22 digits of a ULID: a number that rises, then what looks random, or zeros.
+fn ulid(number: u64, random: bool) -> String {
     let mut digits = Vec::with_capacity(22);
     for shift in (0..8).rev() {
         digits.push(ULID_DIGITS[usize::try_from(number >> (5 * shift) & 31).unwrap_or(0)]);
     }
     let mut rng = Rng::new(number ^ 0x0075_6C69_6400);
     for _ in 0..14 {
-        digits.push(ULID_DIGITS[usize::try_from(rng.next_u64() & 31).unwrap_or(0)]);
+        let digit = if random { rng.next_u64() & 31 } else { 0 };
+        digits.push(ULID_DIGITS[usize::try_from(digit).unwrap_or(0)]);
     }
     String::from_utf8_lossy(&digits).into_owned()
 }

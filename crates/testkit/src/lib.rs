@@ -7,9 +7,11 @@ pub mod clock;
 pub mod entries;
 pub mod folder;
 pub mod keys;
+pub mod progress;
 pub mod random;
 pub mod sim_disk;
 
 pub use clock::VirtualClock;
+pub use progress::{Progress, is_ci};
 pub use random::{Rng, random};
 pub use sim_disk::{Fault, FaultKind, OpKind, SimDisk, Survivors};

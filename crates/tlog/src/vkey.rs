@@ -1,5 +1,6 @@
 //! signed-note verifier keys: their text, their key ids, and what each kind verifies. Holds no private key.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use crate::checkpoint::Checkpoint;
@@ -161,11 +162,10 @@ impl Vkey {
         let (timestamp, signature) = split_timestamp(payload)?;
         // tlog-cosignature: start other than 0 requires timestamp 0.
         let message = subtree_message(&self.name, timestamp, subtree).ok_or(BadSignature)?;
-        let key = ml_dsa::EncodedVerifyingKey::<ml_dsa::MlDsa44>::try_from(self.key.as_slice());
-        let key = ml_dsa::VerifyingKey::<ml_dsa::MlDsa44>::decode(&key.map_err(|_| BadSignature)?);
         let signature = ml_dsa::Signature::try_from(signature).map_err(|_| BadSignature)?;
         // Pure ML-DSA with an empty context.
-        if key.verify_with_context(&message, &[], &signature) { Ok(timestamp) } else { Err(BadSignature) }
+        let holds = with_ml_dsa_44(&self.key, |key| key.verify_with_context(&message, &[], &signature));
+        if holds == Some(true) { Ok(timestamp) } else { Err(BadSignature) }
     }
 
     fn ed25519(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
@@ -174,6 +174,24 @@ impl Vkey {
         let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
         key.verify_strict(message, &signature).map_err(|_| BadSignature)
     }
+}
+
+/// Hands the decoded key over; None where it has another length.
+///
+/// The last one of a thread is kept: to expand a key takes as long as to verify by it, and logs of checkpoints are
+/// verified by one key.
+fn with_ml_dsa_44<T>(key: &[u8], verify: impl FnOnce(&ml_dsa::VerifyingKey<ml_dsa::MlDsa44>) -> T) -> Option<T> {
+    type Decoded = (Vec<u8>, ml_dsa::VerifyingKey<ml_dsa::MlDsa44>);
+    thread_local! {
+        static LAST: RefCell<Option<Box<Decoded>>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| {
+        if last.as_ref().is_none_or(|last| last.0 != key) {
+            let encoded = ml_dsa::EncodedVerifyingKey::<ml_dsa::MlDsa44>::try_from(key).ok()?;
+            *last = Some(Box::new((key.to_vec(), ml_dsa::VerifyingKey::decode(&encoded))));
+        }
+        last.as_ref().map(|last| verify(&last.1))
+    })
 }
 
 impl fmt::Display for Vkey {

@@ -4,9 +4,10 @@
 //! `PROOFBOOK_SEED=n` runs one seed alone.
 
 use ledger::{AppendError, Batch, Known, OpenError, Outcome, SealError, Sealing, Setup, Writer, recover};
-use testkit::{Fault, FaultKind, OpKind, Rng, Survivors, entries};
+use testkit::{Fault, FaultKind, OpKind, Progress, Rng, Survivors, entries, is_ci};
 
-use crate::{World, check, is_ci, known};
+use crate::tamper::{spread, threads};
+use crate::{World, check, known};
 
 struct Life {
     world: World,
@@ -162,31 +163,43 @@ impl Life {
     }
 }
 
+/// What lives came to: entries sealed, repeats answered, faults met.
+type Sum = (u64, u64, u64);
+
+fn one_life(seed: u64) -> Sum {
+    println!("PROOFBOOK_SEED={seed}");
+    let mut life = Life::new(seed);
+    for _ in 0..2 + life.rng.below(6) {
+        life.tempt();
+        life.live(seed);
+        if life.rng.one_in(3) {
+            life.world.disk.kill();
+        } else {
+            life.world.disk.cut_now();
+            let survivors = Survivors::of_seed(life.rng.next_u64(), true);
+            life.world.disk.restart(survivors);
+        }
+    }
+    life.end(seed);
+    (life.sealed, life.repeats, life.failures)
+}
+
 #[test]
 fn whole_lives_lose_nothing_and_know_everything() {
     let one = std::env::var("PROOFBOOK_SEED").ok().and_then(|text| text.parse().ok());
     let seeds = one.map_or(0..if is_ci() { 2_000 } else { 60 }, |seed: u64| seed..seed + 1);
     let count = seeds.end - seeds.start;
-    let (mut sealed, mut repeats, mut failures) = (0, 0, 0);
-    for seed in seeds {
-        println!("PROOFBOOK_SEED={seed}");
-        let mut life = Life::new(seed);
-        for _ in 0..2 + life.rng.below(6) {
-            life.tempt();
-            life.live(seed);
-            if life.rng.one_in(3) {
-                life.world.disk.kill();
-            } else {
-                life.world.disk.cut_now();
-                let survivors = Survivors::of_seed(life.rng.next_u64(), true);
-                life.world.disk.restart(survivors);
-            }
-        }
-        life.end(seed);
-        sealed += life.sealed;
-        repeats += life.repeats;
-        failures += life.failures;
-    }
+    let progress = Progress::new("whole lives", count);
+    let sums = spread(threads(), |thread| {
+        seeds.clone().skip(thread).step_by(threads()).fold((0, 0, 0), |sum: Sum, seed| {
+            let one = one_life(seed);
+            progress.step();
+            (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
+        })
+    });
+    progress.end();
+    let total = |of: fn(&Sum) -> u64| sums.iter().map(of).sum::<u64>();
+    let (sealed, repeats, failures) = (total(|sum| sum.0), total(|sum| sum.1), total(|sum| sum.2));
     if count > 1 {
         assert!(sealed > 5 * count && repeats > 100 * count && failures > count / 2, "{sealed} {repeats} {failures}");
     }

@@ -32,15 +32,10 @@ mod write_path;
 use std::path::{Path, PathBuf};
 
 use ledger::{AppendError, Batch, Config, Kind, Known, OpenError, Outcome, Recovered, Setup, Writer, recover};
-use testkit::{SimDisk, VirtualClock, entries};
+use testkit::{SimDisk, VirtualClock, entries, is_ci};
 
 /// Small segments, so that a short workload rolls.
 const SEGMENT_BYTES: u64 = 2_000;
-
-/// The counts of continuous integration are asked for.
-fn is_ci() -> bool {
-    std::env::var("PROOFBOOK_COUNTS").is_ok_and(|tier| tier == "ci")
-}
 
 struct World {
     disk: SimDisk,

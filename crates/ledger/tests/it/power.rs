@@ -1,6 +1,6 @@
 //! Power cuts and failing calls at each operation, once and for ever, and cuts within recovery.
 
-use testkit::{Fault, FaultKind, OpKind, SimDisk, Survivors};
+use testkit::{Fault, FaultKind, OpKind, Progress, SimDisk, Survivors};
 
 use crate::{World, check, workload};
 
@@ -47,7 +47,9 @@ fn survives(world: &World, acknowledged: u64, what: &str) {
 fn a_power_cut_at_every_operation_loses_nothing_acknowledged() {
     let operations = operations_of_the_workload();
     assert!(operations > 20, "{operations}");
+    let progress = Progress::new("power cuts of the writer", operations);
     for n in 1..=operations {
+        progress.step();
         for mode in modes(n) {
             let world = World::new();
             world.disk.cut_at(n);
@@ -60,6 +62,7 @@ fn a_power_cut_at_every_operation_loses_nothing_acknowledged() {
             survives(&world, acknowledged, &format!("cut at {n}, {mode:?}"));
         }
     }
+    progress.end();
 }
 
 #[test]

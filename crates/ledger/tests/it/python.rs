@@ -8,10 +8,10 @@ use std::sync::Arc;
 use ledger::Kind;
 use ledger::durable::{Disk, OsDisk};
 use ledger::verify::{FolderReport, VerifyError, VerifyOptions, verify_folder};
-use testkit::{Rng, folder};
+use testkit::{Progress, Rng, folder, is_ci};
 use tlog::Vkey;
 
-use crate::tamper::{Change, Victim, byte_changes, changed, is_ci, whole_file_changes};
+use crate::tamper::{Change, Victim, byte_changes, changed, spread, threads, whole_file_changes};
 use crate::verify::{lines, made_anew, rewritten};
 
 /// Judges a folder a line and answers in one: findings, notes and ledgers, in the words of `answer` below.
@@ -158,35 +158,55 @@ impl Stage {
     }
 }
 
-fn try_all(kind: Kind, thread: usize, threads: usize) -> Option<(Vec<String>, usize)> {
+/// Changed bytes of a folder that both verifiers judge at the counts of continuous integration: Python takes ten times
+/// as long as ours, which alone is tried on every one.
+const BYTES: usize = 3_000;
+/// Changed files.
+const FILES: usize = 1_000;
+
+/// What both are tried on: of all that ours is tried on a sample, drawn anew for each kind but the same in each run.
+fn sample(victim: &Victim, seed: u64) -> Vec<Change> {
+    let mut rng = Rng::new(seed);
+    let mut draw = |mut all: Vec<Change>, count: usize| {
+        let count = count.min(all.len());
+        for at in 0..count {
+            let other = at + rng.below_usize(all.len() - at);
+            all.swap(at, other);
+        }
+        all.truncate(count);
+        all
+    };
+    // A short run draws from fewer.
+    let (bytes, files) = if is_ci() { (BYTES, FILES) } else { (BYTES / 20, FILES / 30) };
+    let mut changes = draw(byte_changes(victim), bytes);
+    changes.extend(draw(whole_file_changes(victim), files));
+    changes
+}
+
+fn try_all(kind: Kind, changes: &[Change], thread: usize, progress: &Progress) -> Option<Vec<String>> {
     let mut stage = Stage::new(kind, Python::start()?);
     stage.compare().unwrap();
-    // A short run takes every so-many-th byte of those that ours is tried on, and of the whole files every seventh.
-    let (bytes, files) = if is_ci() { (1, 1) } else { (11, 7) };
-    let mut changes: Vec<Change> = byte_changes(&stage.victim).into_iter().step_by(bytes).collect();
-    changes.extend(whole_file_changes(&stage.victim).into_iter().step_by(files));
     let mut differ = Vec::new();
-    for change in changes.iter().skip(thread).step_by(threads) {
+    for change in changes.iter().skip(thread).step_by(threads()) {
         differ.extend(stage.try_one(change).err());
+        progress.step();
     }
     stage.compare().unwrap();
-    Some((differ, changes.len()))
+    Some(differ)
 }
 
 #[test]
 fn two_verifiers_say_the_same() {
-    let threads = if is_ci() { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
-    for (kind, least) in [(Kind::Audit, 250), (Kind::Raw, 120)] {
-        let done = std::thread::scope(|scope| {
-            let all: Vec<_> = (0..threads).map(|at| scope.spawn(move || try_all(kind, at, threads))).collect();
-            all.into_iter().map(|thread| thread.join().unwrap()).collect::<Option<Vec<_>>>()
-        });
-        let Some(done) = done else { return };
-        let tried = done[0].1;
-        let differ: Vec<String> = done.into_iter().flat_map(|(differ, _)| differ).collect();
+    for (kind, seed) in [(Kind::Audit, 1), (Kind::Raw, 2)] {
+        let changes = sample(&Victim::new(kind), seed);
+        let progress = Progress::new(format!("{kind:?} folder, two verifiers"), changes.len() as u64);
+        let done = spread(threads(), |thread| try_all(kind, &changes, thread, &progress));
+        let Some(done) = done.into_iter().collect::<Option<Vec<_>>>() else { return };
+        let (differ, tried) = (done.concat(), changes.len());
         let shown = differ.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
         assert!(differ.is_empty(), "{} of {tried} {kind:?} changes differ:\n{shown}", differ.len());
-        assert!(tried >= least, "only {tried} changes were compared");
+        assert!(tried >= 150, "only {tried} changes were compared");
+        progress.end();
     }
 }
 
@@ -204,7 +224,8 @@ fn two_verifiers_say_the_same_of_damaged_frames() {
         made.seal().unwrap();
     }
     let mut rng = Rng::new(5);
-    let changes = if is_ci() { 1_500 } else { 60 };
+    let changes = if is_ci() { 600 } else { 60 };
+    let progress = Progress::new("damaged frames, two verifiers", 2 * changes as u64);
     for name in ["00000000000000000000.bodies", "00000000000000000256.bodies"] {
         let path = data.join("ledgers").join(folder::ULID).join("sealed").join(name);
         let whole = std::fs::read(&path).unwrap();
@@ -217,9 +238,11 @@ fn two_verifiers_say_the_same_of_damaged_frames() {
             let report = verify_folder(&disk, &data, &folder::options(Some(&pin), 1), &|_| {}).unwrap();
             assert_eq!(answer(&report), python.judge(&data, &pin, &[]), "{name}, byte {at}, way {}", n % 4);
             assert!(report.exit() != 0, "{name}, byte {at}");
+            progress.step();
         }
         std::fs::write(&path, &whole).unwrap();
     }
+    progress.end();
 }
 
 /// Keys that are given, in full, in part, of a stranger; and `keys` of the log beside that of another.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::sealed::{SealedSets, check_set};
 use ledger::{Known, Outcome, SealError, Sealer, Sealing, Writer};
-use testkit::{Fault, FaultKind, OpKind, SimDisk, Survivors, entries};
+use testkit::{Fault, FaultKind, OpKind, Progress, SimDisk, Survivors, entries};
 
 use crate::{World, check, known};
 
@@ -307,7 +307,9 @@ fn operations() -> u64 {
 fn a_power_cut_at_every_operation_of_writer_and_sealer_loses_nothing() {
     let operations = operations();
     assert!(operations > 100, "{operations}");
+    let progress = Progress::new("power cuts of writer and sealer", operations);
     for n in 1..=operations {
+        progress.step();
         let modes = [
             Survivors::Nothing,
             Survivors::All,
@@ -327,6 +329,7 @@ fn a_power_cut_at_every_operation_of_writer_and_sealer_loses_nothing() {
             survives(&world, &promised, &format!("cut at {n}, {mode:?}"));
         }
     }
+    progress.end();
 }
 
 /// The process dies at each operation and the kernel lives; the next process does one thing on what the cache shows;

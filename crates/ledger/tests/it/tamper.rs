@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use ledger::verify::{FolderReport, verify_folder};
 use ledger::{Code, Kind};
-use testkit::SimDisk;
 use testkit::folder::{self, ULID, Until};
+use testkit::{Progress, SimDisk, is_ci};
 
 use crate::verify::{data, lines, pin, small};
 
@@ -113,6 +113,20 @@ impl Victim {
     }
 }
 
+/// As many as the machine has at the counts of continuous integration, else one.
+pub(crate) fn threads() -> usize {
+    if is_ci() { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 }
+}
+
+/// Does the same on several threads, each told its number.
+pub(crate) fn spread<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let all: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        all.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 /// Relative to what findings are relative to.
 pub(crate) fn named(file: &Path) -> String {
     let file = file.to_string_lossy();
@@ -134,19 +148,20 @@ fn is_torn(victim: &Victim, file: &Path, at: usize) -> bool {
     file.extension().is_some_and(|e| e == "wal") && bytes.ends_with(TORN) && at >= bytes.len() - TORN.len()
 }
 
-pub(crate) fn is_ci() -> bool {
-    std::env::var("PROOFBOOK_COUNTS").is_ok_and(|counts| counts == "ci")
-}
-
-/// Every byte in four ways; a short run takes every so-many-th change, and each byte of small files in one way.
+/// Every byte in four ways; of a raw ledger's files those that are like an audit ledger's in one way. A short run takes
+/// every so-many-th change, and each byte of small files in one way.
 pub(crate) fn byte_changes(victim: &Victim) -> Vec<Change> {
+    let is_raw = !victim.files().iter().any(|file| file.extension().is_some_and(|e| e == "bodies"));
     let mut all = Vec::new();
     let mut number = 0_usize;
     for file in victim.files() {
         let bytes = victim.bytes(&file).len();
+        let name = named(&file);
+        let alike = is_raw && (name.starts_with("checkpoints/") || ["FORMAT", "keys", "pin"].contains(&&*name));
         for (at, way) in (0..bytes).flat_map(|at| (0..4).map(move |way| (at, way))) {
             number += 1;
-            if is_ci() || number.is_multiple_of(197) || (bytes < 300 && way == at % 4) {
+            let long = is_ci() && (!alike || way == at % 4);
+            if long || number.is_multiple_of(197) || (bytes < 300 && way == at % 4) {
                 all.push(Change::Byte { file: file.clone(), at, way });
             }
         }
@@ -154,41 +169,44 @@ pub(crate) fn byte_changes(victim: &Victim) -> Vec<Change> {
     all
 }
 
-/// Tries the changes that fall to one of several threads; gives what was not found, and how many changes there are.
-fn try_bytes(kind: Kind, thread: usize, threads: usize) -> (Vec<String>, usize) {
-    let victim = Victim::new(kind);
-    let changes = byte_changes(&victim);
+/// Tries those changes that fall to one of several threads; gives what was not found.
+fn try_bytes(victim: &Victim, mine: impl Iterator<Item = Change>, progress: &Progress) -> Vec<String> {
     let mut bad = Vec::new();
-    for change in changes.iter().skip(thread).step_by(threads) {
-        assert!(victim.apply(change));
+    for change in mine {
+        assert!(victim.apply(&change));
         let report = victim.judge(true);
-        victim.undo(change);
-        let Change::Byte { file, at, .. } = change else { continue };
+        victim.undo(&change);
+        progress.step();
+        let Change::Byte { file, at, .. } = &change else { continue };
         let (name, found) = (named(file), lines(&report));
         let there = found.iter().any(|line| line.split(' ').nth(2) == Some(&name));
         // Without its last line feed the pin has an unfinished last line.
-        let explained = is_torn(&victim, file, *at) || (name == "pin" && there && at + 1 == victim.bytes(file).len());
+        let explained = is_torn(victim, file, *at) || (name == "pin" && there && at + 1 == victim.bytes(file).len());
         if !(explained || is_damage(&report) && there) {
             bad.push(format!("{change:?}: {found:?}"));
         }
     }
     assert_eq!(lines(&victim.judge(true)), Vec::<String>::new(), "the folder was not put back");
-    (bad, changes.len())
+    bad
 }
 
 #[test]
 fn every_changed_byte_is_found_where_it_is() {
-    let threads = if is_ci() { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
-    for (kind, least) in [(Kind::Audit, 2_000), (Kind::Raw, 800)] {
-        let done = std::thread::scope(|scope| {
-            let all: Vec<_> =
-                (0..threads).map(|thread| scope.spawn(move || try_bytes(kind, thread, threads))).collect();
-            all.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
-        });
-        let tried = done[0].1;
-        let bad: Vec<String> = done.into_iter().flat_map(|(bad, _)| bad).collect();
+    for (kind, least) in [(Kind::Audit, 1_500), (Kind::Raw, 800)] {
+        let victim = Victim::new(kind);
+        let tried = byte_changes(&victim).len();
+        let bytes: usize = victim.files().iter().map(|file| victim.bytes(file).len()).sum();
+        assert!(!is_ci() || kind == Kind::Raw || tried == 4 * bytes, "{tried} changes of {bytes} bytes");
+        let progress = Progress::new(format!("{kind:?} folder, changed bytes"), tried as u64);
+        let bad = spread(threads(), |thread| {
+            let victim = Victim::new(kind);
+            let mine = byte_changes(&victim).into_iter().skip(thread).step_by(threads());
+            try_bytes(&victim, mine, &progress)
+        })
+        .concat();
         assert!(bad.is_empty(), "{} of {tried} were not found:\n{}", bad.len(), bad[..bad.len().min(30)].join("\n"));
         assert!(tried >= least, "only {tried} changes were tried");
+        progress.end();
     }
 }
 
@@ -197,7 +215,8 @@ pub(crate) fn whole_file_changes(victim: &Victim) -> Vec<Change> {
     let mut all = Vec::new();
     for file in victim.files() {
         let len = victim.bytes(&file).len();
-        let step = if is_ci() { 1 } else { (len / 7).max(1) };
+        // Small files at every length, at the counts of continuous integration.
+        let step = (len / if is_ci() { 600 } else { 7 }).max(1);
         let mut cuts: Vec<usize> =
             (0..len).step_by(step).chain([1, 24, 255, 256, len - 1]).filter(|c| *c < len).collect();
         cuts.sort_unstable();
@@ -263,23 +282,27 @@ fn is_found(victim: &Victim, change: &Change, report: &FolderReport) -> bool {
 
 #[test]
 fn files_that_are_cut_removed_swapped_or_put_back_are_found() {
-    let mut tried = 0;
     for kind in [Kind::Audit, Kind::Raw] {
-        let victim = Victim::new(kind);
-        for change in whole_file_changes(&victim) {
-            let pin_gone = change.file().ends_with("pin") && matches!(change, Change::Remove { .. });
-            if pin_gone || !victim.apply(&change) {
-                continue;
+        let tried = whole_file_changes(&Victim::new(kind)).len();
+        let progress = Progress::new(format!("{kind:?} folder, changed files"), tried as u64);
+        spread(threads(), |thread| {
+            let victim = Victim::new(kind);
+            for change in whole_file_changes(&victim).into_iter().skip(thread).step_by(threads()) {
+                progress.step();
+                let pin_gone = change.file().ends_with("pin") && matches!(change, Change::Remove { .. });
+                if pin_gone || !victim.apply(&change) {
+                    continue;
+                }
+                let report = victim.judge(true);
+                let told = is_found(&victim, &change, &report) || is_explained(&victim, &change, &report);
+                assert!(told, "{kind:?} {change:?}: {:?}", lines(&report));
+                victim.undo(&change);
             }
-            let report = victim.judge(true);
-            let told = is_found(&victim, &change, &report) || is_explained(&victim, &change, &report);
-            assert!(told, "{kind:?} {change:?}: {:?}", lines(&report));
-            victim.undo(&change);
-            tried += 1;
-        }
-        assert_eq!(lines(&victim.judge(true)), Vec::<String>::new(), "the folder was not put back");
+            assert_eq!(lines(&victim.judge(true)), Vec::<String>::new(), "the folder was not put back");
+        });
+        assert!(tried >= 200, "only {tried} changes were tried");
+        progress.end();
     }
-    assert!(tried > 500, "only {tried} changes were tried");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ledger::durable::Disk;
 use ledger::{CheckpointLog, Pin};
-use testkit::{Rng, SimDisk};
+use testkit::{Rng, SimDisk, is_ci};
 use tlog::Hash;
 
 /// Seeds to run: one, if one is asked for, else the count of the tier.
@@ -14,11 +14,6 @@ pub(crate) fn seeds(short: u64, ci: u64) -> std::ops::Range<u64> {
         return seed..seed + 1;
     }
     0..if is_ci() { ci } else { short }
-}
-
-/// The counts of continuous integration are asked for.
-pub(crate) fn is_ci() -> bool {
-    std::env::var("PROOFBOOK_COUNTS").is_ok_and(|tier| tier == "ci")
 }
 
 /// A log of facts, each durable once `put` has returned.

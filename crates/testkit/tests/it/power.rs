@@ -1,9 +1,9 @@
 //! Power cuts at every operation, also inside recovery: what was acknowledged is there, nothing else is.
 
 use ledger::{CheckpointLog, Pin};
-use testkit::{Rng, SimDisk, Survivors};
+use testkit::{Progress, Rng, SimDisk, Survivors, is_ci};
 
-use crate::loops::{Subject, is_ci, seeds};
+use crate::loops::{Subject, seeds};
 
 const FACTS: u64 = 24;
 const WORKLOADS: u64 = 20;
@@ -111,8 +111,10 @@ fn every_operation<S: Subject>() {
 /// Three cuts in a row, the later ones inside what the next life does first.
 fn nested<S: Subject>() {
     let workloads = if is_ci() { 6 } else { 2 };
+    let progress = Progress::new(format!("{}, three cuts in a row", S::NAME), workloads * 60);
     for workload in 0..workloads {
         for first in 1..=60 {
+            progress.step();
             for second in 1..=6 {
                 for third in 1..=6 {
                     let seed = first * 36 + second * 6 + third;
@@ -125,10 +127,14 @@ fn nested<S: Subject>() {
             }
         }
     }
+    progress.end();
 }
 
 fn seeded<S: Subject>() {
-    for seed in seeds(200, 20_000) {
+    let seeds = seeds(200, 20_000);
+    let progress = Progress::new(format!("{}, seeds of power cuts", S::NAME), seeds.end - seeds.start);
+    for seed in seeds {
+        progress.step();
         let mut rng = Rng::new(seed);
         let workload = rng.below(WORKLOADS);
         let lives = 1 + rng.below(5);
@@ -138,6 +144,7 @@ fn seeded<S: Subject>() {
             panic!("{}: {error}\nrepeat with: cargo xtask sim --seed {seed}", S::NAME);
         }
     }
+    progress.end();
 }
 
 #[test]
