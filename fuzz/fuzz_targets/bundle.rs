@@ -1,7 +1,7 @@
 //! Bundles of entries and of bodies: what decodes is encoded to the same bytes.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(entries) = tlog::decode_bundle(data) {

@@ -1,7 +1,7 @@
 //! A checkpoint: what parses is written back as the same bytes, and nothing unsigned verifies.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 use proofbook_fuzz::keys;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,9 +1,9 @@
 //! A checkpoint log of any bytes: refused, or opened and appended to so that it opens again.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::path::Path;
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let disk = testkit::SimDisk::new();

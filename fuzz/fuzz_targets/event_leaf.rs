@@ -1,7 +1,7 @@
 //! A leaf of any bytes: what reads back is JSON with the members in their order, and names the digest it is asked for.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let digest = event::body_digest(data);

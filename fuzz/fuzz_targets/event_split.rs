@@ -1,8 +1,8 @@
 //! A body cut into messages: parts of it, in order, apart from each other, each with its line.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use event::{Format, Framing};
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 const FORMATS: [Format; 5] = [Format::Native, Format::CloudTrail, Format::OpenBao, Format::Syslog, Format::Text];
 const FRAMINGS: [Framing; 5] = [Framing::Auto, Framing::Ndjson, Framing::Array, Framing::Object, Framing::Lines];

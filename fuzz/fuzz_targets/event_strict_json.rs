@@ -1,7 +1,7 @@
 //! Strict JSON against another parser: what is accepted, that one reads too.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let other = serde_json::from_slice::<serde_json::Value>(data);

@@ -1,7 +1,7 @@
 //! A key note: what parses is written and read again as the same.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 use proofbook_fuzz::keys;
 
 fuzz_target!(|data: &[u8]| {

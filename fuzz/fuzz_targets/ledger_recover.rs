@@ -2,9 +2,9 @@
 //!
 //! Hashes keep random bytes from getting far, so that most inputs are edits of a real log: the first byte says how much
 //! of it was published, 255 that the rest is a foreign segment.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 use proofbook_fuzz::{Stored, stored};
 
 fuzz_target!(|data: &[u8]| {

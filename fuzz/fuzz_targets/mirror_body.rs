@@ -1,7 +1,7 @@
 //! Bodies that a mirror is sent, and what it answers.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(upload) = tlog::mirror::AddEntries::parse(data) {

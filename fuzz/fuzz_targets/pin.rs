@@ -1,9 +1,9 @@
 //! A pin file of any bytes: refused, or read and then written so that it opens again.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::path::Path;
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let disk = testkit::SimDisk::new();

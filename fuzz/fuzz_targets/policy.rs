@@ -1,7 +1,7 @@
 //! A policy file: what parses can be asked and written.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(policy) = tlog::Policy::parse(data) {

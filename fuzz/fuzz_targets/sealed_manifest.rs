@@ -1,8 +1,8 @@
 //! A manifest of any bytes: what parses is written as the same bytes.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use ledger::sealed::Manifest;
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Some(manifest) = Manifest::parse(data) {

@@ -1,18 +1,18 @@
 //! Readers of a damaged sealed set: an error, or the very entry that was written; the check finds every change.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::path::Path;
 
 use ledger::Kind;
 use ledger::sealed::{SealedSets, check_set};
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 use proofbook_fuzz::{ABOUT, IN_SETS, SEALED, stored};
 
 fuzz_target!(|data: &[u8]| {
     let stored = stored(false);
     let (disk, changed) = stored.damaged(data);
     let digest = testkit::entries::body_digest();
-    let checked = check_set(&*disk.door(), Path::new(SEALED), &stored.manifest, &digest).unwrap();
+    let checked = check_set(&*disk.door(), Path::new(SEALED), &stored.manifest, &digest, 1).unwrap();
     let manifest_file = stored.files().iter().find(|(path, _)| path.extension().is_some_and(|e| e == "seal")).unwrap();
     let same = disk.read_file(&manifest_file.0).ok().as_ref() == Some(&manifest_file.1);
     assert!(!changed || !same || !checked.findings.is_empty(), "a change that no check finds");

@@ -1,7 +1,7 @@
 //! A receipt: what parses is written back and read again as the same.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(proof) = tlog::TlogProof::parse(data) {

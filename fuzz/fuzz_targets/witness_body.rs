@@ -1,7 +1,7 @@
 //! Bodies that a witness is sent: refused or read, never a panic.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+use proofbook_fuzz::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let _ = tlog::witness::AddCheckpoint::parse(data);

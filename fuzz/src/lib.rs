@@ -2,6 +2,12 @@
 //!
 //! Finds nothing itself: the targets call it, and a broken promise panics.
 
+#[cfg(not(fuzzing))]
+pub mod stable;
+
+#[cfg(fuzzing)]
+pub use libfuzzer_sys::fuzz_target;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -137,9 +143,11 @@ fn seal(disk: &SimDisk) -> (Manifest, Vec<Entry>) {
         origin: "fuzz.example/logs/main".to_owned(),
         kind: Kind::Audit,
         frontier: Frontier::new(),
+        end: IN_SETS,
         previous: ABOUT,
         gzip_level: 1,
         zstd_level: 1,
+        threads: 1,
     };
     let mut writer = SetWriter::begin(&disk.door(), Path::new(SEALED), spec).unwrap();
     let mut sealed = Vec::new();

@@ -3,12 +3,23 @@
 
 mod bench;
 mod fuzz;
+mod run;
 #[cfg(test)]
 mod tidy;
+mod tools;
 
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use run::{minutes, run};
+
+/// Longest build and run of all tests, from nothing.
+const TEST_LIMIT: Duration = minutes(40);
+/// Longest run of one loop of `faults`, its build included.
+const LOOP_LIMIT: Duration = minutes(20);
+/// Longest run of the lints, from nothing.
+const CHECK_LIMIT: Duration = minutes(40);
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -18,7 +29,7 @@ fn main() -> Result<()> {
         Some("faults") => faults(),
         Some("loom") => loom(),
         Some("sim") => match (args.next().as_deref(), args.next()) {
-            (Some("--seed"), Some(seed)) => durable_floor(&[CI_COUNTS, ("PROOFBOOK_SEED", &seed)]),
+            (Some("--seed"), Some(seed)) => durable_floor(&[ci_counts(), ("PROOFBOOK_SEED", seed)]),
             _ => bail!("usage: cargo xtask sim --seed N"),
         },
         Some("fuzz") => match args.next().as_deref() {
@@ -40,70 +51,60 @@ fn main() -> Result<()> {
     }
 }
 
-/// All tests of the workspace, or of one room, then its documentation's examples.
+/// All tests of the workspace, or of one room, then those of the second verifier. Ends with what was left out.
 fn test(room: Option<&str>) -> Result<()> {
     let scope = match room {
         Some(room) => vec!["-p", room],
         None => vec!["--workspace"],
     };
-    cargo(&[&["test"], scope.as_slice()].concat())?;
-    if room.is_none() { python() } else { Ok(()) }
-}
-
-/// The tests of the second verifier. Without a Python they are left out aloud, but not in continuous integration.
-fn python() -> Result<()> {
-    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifiers/python/test_proofbook_verify.py");
-    eprintln!("+ python3 verifiers/python/test_proofbook_verify.py");
-    match Command::new("python3").arg(tests).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => bail!("the tests of the Python verifier failed"),
-        Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
-            Err(error).context("there is no python3, which continuous integration must have")
-        }
-        Err(error) => {
-            eprintln!("SKIPPED: the tests of the Python verifier, there is no python3 ({error})");
-            Ok(())
-        }
+    let without = tools::prepare();
+    cargo_with(&[&["test"], scope.as_slice()].concat(), &[without.env()], TEST_LIMIT)?;
+    if room.is_none() && without.has("python3") {
+        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifiers/python/test_proofbook_verify.py");
+        run(Command::new("python3").arg(tests), LOOP_LIMIT)?;
     }
+    without.tell();
+    Ok(())
 }
 
 /// The counts of continuous integration.
-const CI_COUNTS: (&str, &str) = ("PROOFBOOK_COUNTS", "ci");
+fn ci_counts() -> (&'static str, String) {
+    ("PROOFBOOK_COUNTS", "ci".to_owned())
+}
 
 /// All fault loops at the counts of continuous integration: the durable floor, then the shipped binary.
 fn faults() -> Result<()> {
+    let without = tools::prepare();
     loom()?;
-    durable_floor(&[CI_COUNTS])?;
-    let loops = ["test", "-p", "proofbook", "--test", "e2e", "--", "kill::", "faults::", "--nocapture"];
-    cargo_with(&loops, &[CI_COUNTS])
+    durable_floor(&[ci_counts(), without.env()])?;
+    // Those of the binary wait for disk and processes most of the time: four at once fill two processors.
+    let loops =
+        ["test", "-p", "proofbook", "--test", "e2e", "--", "kill::", "faults::", "--nocapture", "--test-threads=4"];
+    cargo_with(&loops, &[ci_counts(), without.env()], LOOP_LIMIT)?;
+    without.tell();
+    Ok(())
 }
 
 /// Every order of the steps of the commit pipeline's hand-over, in a build of its own.
 fn loom() -> Result<()> {
-    let env = [("RUSTFLAGS", "--cfg loom"), ("CARGO_TARGET_DIR", "target/loom")];
-    cargo_with(&["test", "-p", "ledger", "--lib", "loom_"], &env)
+    let env = [("RUSTFLAGS", "--cfg loom".to_owned()), ("CARGO_TARGET_DIR", "target/loom".to_owned())];
+    cargo_with(&["test", "-p", "ledger", "--lib", "loom_"], &env, LOOP_LIMIT)
 }
 
-fn durable_floor(env: &[(&str, &str)]) -> Result<()> {
-    cargo_with(&["test", "-p", "ledger", "-p", "testkit", "--test", "it"], env)
+fn durable_floor(env: &[(&str, String)]) -> Result<()> {
+    cargo_with(&["test", "-p", "ledger", "-p", "testkit", "--test", "it"], env, LOOP_LIMIT)
 }
 
-/// Formatting and lints.
+/// Formatting and lints, and whether the fuzz targets build.
 fn check() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo_with(&["fmt", "--all", "--check"], &[], CHECK_LIMIT)?;
+    cargo_with(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[], CHECK_LIMIT)?;
+    cargo_with(&["check", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--locked"], &[], CHECK_LIMIT)
 }
 
-fn cargo(args: &[&str]) -> Result<()> {
-    cargo_with(args, &[])
-}
-
-fn cargo_with(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
-    eprintln!("+ cargo {}", args.join(" "));
+fn cargo_with(args: &[&str], env: &[(&str, String)], limit: Duration) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(args).envs(env.iter().copied()).status().context("cannot run cargo")?;
-    if !status.success() {
-        bail!("cargo {} failed", args.join(" "));
-    }
-    Ok(())
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let env = env.iter().map(|(name, value)| (*name, value.as_str()));
+    run(Command::new(cargo).args(args).envs(env).current_dir(root), limit)
 }

@@ -10,8 +10,10 @@ pub mod keys;
 pub mod progress;
 pub mod random;
 pub mod sim_disk;
+pub mod without;
 
 pub use clock::VirtualClock;
 pub use progress::{Progress, is_ci};
 pub use random::{Rng, random};
 pub use sim_disk::{Fault, FaultKind, OpKind, SimDisk, Survivors};
+pub use without::do_without;

@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::kill::is_ci;
+use testkit::{Progress, is_ci};
+
 use crate::rig::{Folder, NotUp, Up, vkeys};
 use crate::strace::{Fault, Trace, is_there};
 use crate::writers::{Judge, Writer};
@@ -228,8 +229,10 @@ fn every(sweep: Sweep, strike: impl Fn(u32, bool) -> bool) -> usize {
     // Behind the keys and the first token `write` writes to the terminal and wakes threads: no fault of a disk.
     let most = if sweep.call == "write" { KEY_FILES } else { usize::MAX };
     let (step, most) = if is_ci() { (step, most) } else { (2, 2) };
+    let progress = Progress::new(format!("{sweep:?}"), 0);
     let mut hits = 0;
     for n in (1..).step_by(step).take(most) {
+        progress.step();
         // What always interrupts never ends, and is no fault of a disk; nobody is killed twice.
         let again = sweep.does.starts_with("error") && !sweep.does.contains("EINTR");
         let struck = usize::from(strike(n, false)) + usize::from(again && strike(n, true));

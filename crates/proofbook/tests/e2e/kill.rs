@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testkit::Rng;
+use testkit::{Progress, Rng, is_ci};
 use tlog::{Checkpoint, Hash, Vkey};
 
 use crate::http::Http;
@@ -27,10 +27,6 @@ const OLDER: usize = 25;
 /// Mean time of a cycle; above it the loop would not fit where it is to run. Not held against a busy machine's
 /// quick form.
 const CYCLE_MAX: Duration = Duration::from_millis(1_500);
-
-pub(crate) fn is_ci() -> bool {
-    std::env::var("PROOFBOOK_COUNTS").is_ok_and(|tier| tier == "ci")
-}
 
 struct Torture {
     folder: Folder,
@@ -177,8 +173,10 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     let seed = std::env::var("PROOFBOOK_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut torture = Torture::new(seed);
     let began = Instant::now();
+    let progress = Progress::new("kills under load", u64::from(cycles));
     for _ in 0..cycles {
         torture.cycle();
+        progress.step();
     }
     let mean = began.elapsed() / cycles;
     torture.settle();
