@@ -16,6 +16,11 @@ use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command};
 
+/// The system's allocator kept a third of a gibibyte more after an overload, and was slower with many threads
+/// (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How a command ended, other than by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {

@@ -7,10 +7,10 @@ use std::io::Read;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 
-use crate::limits::{BODY_READ, RATIO_FREE_BYTES, RATIO_MAX, ZSTD_WINDOW_LOG_MAX};
+use crate::limits::{BODY_READ, PASS_OVER, PASS_OVER_BYTES_MAX, RATIO_FREE_BYTES, RATIO_MAX, ZSTD_WINDOW_LOG_MAX};
 use crate::memory::{Purse, Share};
 use crate::problem::Problem;
 
@@ -53,7 +53,20 @@ fn unknown_coding() -> Problem {
 /// Reads the whole body, unfolds it where it is compressed. `cap` bounds the unfolded bytes.
 ///
 /// Errors: 400 broken compression, 408 deadline, 413 caps, 415 coding, 429 memory for bodies used up.
-pub(crate) async fn collect(headers: &HeaderMap, body: Body, cap: usize, memory: &Purse) -> Result<Collected, Problem> {
+pub(crate) async fn collect(
+    headers: &HeaderMap,
+    mut body: Body,
+    cap: usize,
+    memory: &Purse,
+) -> Result<Collected, Problem> {
+    let collected = take(headers, &mut body, cap, memory).await;
+    if collected.is_err() {
+        pass_over(headers, body).await;
+    }
+    collected
+}
+
+async fn take(headers: &HeaderMap, body: &mut Body, cap: usize, memory: &Purse) -> Result<Collected, Problem> {
     let coding = coding(headers)?;
     let reading = raw(headers, body, cap, memory);
     let raw = tokio::time::timeout(BODY_READ, reading).await.map_err(|_| {
@@ -73,7 +86,27 @@ pub(crate) async fn collect(headers: &HeaderMap, body: Body, cap: usize, memory:
     Ok(Collected { bytes: Bytes::from(plain), shares: vec![share] })
 }
 
-async fn raw(headers: &HeaderMap, mut body: Body, cap: usize, memory: &Purse) -> Result<Collected, Problem> {
+/// Reads the rest of a body that is refused, and keeps none of it: a connection that is closed with bytes unread is
+/// reset, and a client that is still sending would never see why.
+async fn pass_over(headers: &HeaderMap, mut body: Body) {
+    if headers.contains_key(EXPECT) {
+        // It sends nothing before it has seen the answer.
+        return;
+    }
+    let reading = async {
+        let mut left = PASS_OVER_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whoever is slower than that sees a reset.
+    let _ = tokio::time::timeout(PASS_OVER, reading).await;
+}
+
+async fn raw(headers: &HeaderMap, body: &mut Body, cap: usize, memory: &Purse) -> Result<Collected, Problem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     // Before the first byte is polled: a client that waits for 100-continue need not send what is refused anyway.
     if announced.is_some_and(|n| n > cap) {
@@ -129,9 +162,9 @@ fn unfold(coding: Coding, packed: &[u8], most: usize, cap: usize) -> Result<Vec<
 }
 
 impl Collected {
-    /// Ends the body's share of memory.
-    pub(crate) fn release(self) {
-        drop(self.shares);
+    /// The bytes, and the share of memory that they have for as long as the request is under way.
+    pub(crate) fn split(self) -> (Bytes, Vec<Share>) {
+        (self.bytes, self.shares)
     }
 }
 

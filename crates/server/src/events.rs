@@ -102,8 +102,10 @@ pub(crate) async fn append(mut call: Call) -> Answer {
     let single = format == Format::Native
         && framing == Framing::Auto
         && collected.bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-    let all = submit(&app, &who, &ledger, &collected.bytes, (format, framing, place)).await?;
-    collected.release();
+    // The bytes end once the batch is built; their share goes on, for the batch waits in their place.
+    let (bytes, shares) = collected.split();
+    let all = submit(&app, &who, &ledger, bytes, (format, framing, place)).await?;
+    drop(shares);
     charge(&app, &who, all.len());
     app.metrics.events.add(all.len() as u64);
     if let ([EventResult::Refused(refusal)], true) = (&all[..], single) {
@@ -128,15 +130,15 @@ async fn submit(
     app: &Arc<App>,
     who: &Arc<Credential>,
     ledger: &str,
-    body: &Bytes,
+    body: Bytes,
     (format, framing, place): (Format, Framing, Option<FilePlace>),
 ) -> Result<Vec<EventResult>, Problem> {
     let outcome = if body.len() < PARSE_ASIDE_BYTES {
-        let request = Request { format, body, framing, place };
+        let request = Request { format, body: &body, framing, place };
         ask(|done| app.log.append(who, ledger, &request, done)).await
     } else {
         let permit = Arc::clone(&app.builds).acquire_owned().await.map_err(|_| stopping())?;
-        let (app, who, ledger, body) = (Arc::clone(app), Arc::clone(who), ledger.to_owned(), body.clone());
+        let (app, who, ledger) = (Arc::clone(app), Arc::clone(who), ledger.to_owned());
         ask(move |done| {
             drop(tokio::task::spawn_blocking(move || {
                 let request = Request { format, body: &body, framing, place };

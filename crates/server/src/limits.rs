@@ -41,6 +41,10 @@ pub const FIRST_REQUEST: Duration = Duration::from_secs(10);
 pub const HEADER_READ: Duration = Duration::from_secs(30);
 /// A client has this long for each request's body.
 pub const BODY_READ: Duration = Duration::from_secs(60);
+/// Bytes of a refused body that are read and dropped, so that the refusal arrives: most batches are smaller.
+pub const PASS_OVER_BYTES_MAX: usize = 2 << 20;
+/// That may take so long.
+pub const PASS_OVER: Duration = Duration::from_secs(2);
 /// A client that takes no byte of its answer for this long is cut: it holds memory and a descriptor.
 pub const WRITE_STALL: Duration = Duration::from_secs(60);
 /// Requests that run get this long to end once a stop was asked for.

@@ -156,6 +156,28 @@ async fn sizes_and_media_types() {
     assert_eq!(double.size("main"), 0);
 }
 
+/// A connection that is closed with bytes unread is reset: who sends first and reads then would see no answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_arrives_although_the_body_was_on_its_way() {
+    let (running, _) = start().await;
+    let body = vec![b' '; 1_500_000];
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(running.addr()).await.unwrap();
+        let head = format!(
+            "POST {EVENTS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer writer\r\ncontent-encoding: br\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The server has the head alone for a while, and could answer.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::timeout(PATIENCE, stream.write_all(&body)).await.expect("the body is taken").unwrap();
+        let mut status = [0; 12];
+        tokio::time::timeout(PATIENCE, stream.read_exact(&mut status)).await.expect("an answer").unwrap();
+        assert_eq!(&status, b"HTTP/1.1 415");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn expect_continue_and_chunks() {
     let (running, double) = start().await;
