@@ -6,8 +6,8 @@ use std::io::Write as _;
 /// Says aloud that a test does without `tool`, past the capture of the test harness.
 ///
 /// # Panics
-/// In continuous integration (`CI=true`), unless `PROOFBOOK_WITHOUT` names the tool: whoever runs the tests has tried to
-/// install it there and was refused.
+/// In continuous integration (`CI=true`), unless `PROOFBOOK_WITHOUT` names the tool: whoever runs the tests has tried
+/// to install it there and was refused.
 #[expect(clippy::panic, reason = "the test fails here")]
 pub fn do_without(tool: &str, why: impl Display) {
     let var = |name| std::env::var(name).unwrap_or_default();
