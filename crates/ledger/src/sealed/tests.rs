@@ -177,13 +177,23 @@ fn any_number_of_threads_makes_the_same_bytes() {
 /// Power is cut at every mutating call of the second set: it is there as a whole or not at all, and can be resealed.
 #[test]
 fn power_cut_at_every_call() {
+    power_cuts(1);
+}
+
+/// As above, where files are synced by several threads, so that the order of the calls is another one each time.
+#[test]
+fn power_cut_at_every_call_of_many_threads() {
+    power_cuts(3);
+}
+
+fn power_cuts(threads: usize) {
     for survives in [Survives::Nothing, Survives::HalfOfEachFile, Survives::Everything] {
         for call in 0.. {
             let disk = empty();
             let mut sets = open(&disk, Kind::Audit);
             seal(&disk, &mut sets, 256, Kind::Audit).unwrap();
             disk.fail_after(Some(call));
-            let done = seal(&disk, &mut sets, 512, Kind::Audit).is_ok();
+            let done = seal_on(&disk, &mut sets, 512, Kind::Audit, threads).is_ok();
             let after = disk.power_cut(survives);
             let mut sets = open(&after, Kind::Audit);
             assert!(sets.end() == 768 || (sets.end() == 256 && !done), "call {call} {survives:?}: {}", sets.end());
