@@ -36,7 +36,15 @@ pub(crate) fn smoke() -> Result<()> {
     let built = tools().and_then(|()| run(nightly(&["fuzz", "build"]).current_dir(root()), BUILD_LIMIT));
     match built {
         Ok(()) => each(&targets, |target| {
-            let mut fuzz = nightly(&["fuzz", "run", target, "--", &format!("-max_total_time={seconds}")]);
+            let mut fuzz = nightly(&[
+                "fuzz",
+                "run",
+                target,
+                "--",
+                &format!("-max_total_time={seconds}"),
+                "-verbosity=0",
+                "-print_final_stats=1",
+            ]);
             run(fuzz.current_dir(root()), SMOKE_LIMIT)
         })?,
         Err(missing) => {

@@ -18,6 +18,7 @@ mod cache;
 mod chance;
 mod damage;
 mod duplicates;
+mod flips;
 mod power;
 mod python;
 mod recheck;
