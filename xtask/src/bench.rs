@@ -14,15 +14,16 @@ const QUICK_SECONDS: &str = "8";
 #[expect(clippy::print_stdout, reason = "the table is what is asked for")]
 pub(crate) fn run(flags: &[String]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = |dir: &Path, package: &str| -> Result<()> {
-        let args = ["build", "--release", "--locked", "-p", package];
+    let build = |dir: &Path, package: &[&str]| -> Result<()> {
+        let args = [&["build", "--release", "--locked", "-p"], package].concat();
         let status = Command::new(&cargo).args(args).current_dir(dir).status().context("cannot run cargo")?;
         ensure!(status.success(), "cargo {} failed", args.join(" "));
         Ok(())
     };
     let (root, peers) = (root(), root().join("bench"));
-    build(&root, "proofbook")?;
-    build(&peers, "peers")?;
+    // As README installs it.
+    build(&root, &["proofbook", "--features", "jemalloc"])?;
+    build(&peers, &["peers"])?;
     let mut all = Command::new(root.join("target/release/proofbook"));
     let ours = lines(all.args(["--json", "bench", "all"]).args(flags).current_dir(&root))?;
     let seconds =

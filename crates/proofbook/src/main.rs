@@ -18,6 +18,7 @@ use cli::{Cli, Command};
 
 /// The system's allocator kept a third of a gibibyte more after an overload, and was slower with many threads
 /// (docs/benchmarks.md).
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
