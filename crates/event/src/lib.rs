@@ -22,6 +22,7 @@
 //! ```
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
+mod jcs;
 pub mod leaf;
 pub mod limits;
 pub mod map;
@@ -29,11 +30,13 @@ pub mod native;
 pub mod own;
 pub mod places;
 mod prepared;
+pub mod seal;
 mod split;
 mod tape;
 mod text;
 mod time;
 
+pub use jcs::canonical;
 pub use leaf::{LeafView, body_digest, parse_leaf};
 pub use prepared::{IdMade, Prepared};
 pub use split::{framing, line_of, offset_of, split};

@@ -44,6 +44,7 @@ fn main() {
         ("event_split", bodies()),
         ("event_leaf", vec![leaf()]),
         ("event_strict_json", NATIVE.iter().chain(&JSON).map(|text| text.as_bytes().to_vec()).collect()),
+        ("event_sealed_body", sealed_bodies()),
         ("ledger_recover", vec![edits(0), edits(20), foreign_segment()]),
         ("sealed_manifest", vec![sealed_set()]),
         ("sealed_set", vec![edits(0), edits(3)]),
@@ -141,6 +142,28 @@ fn bodies() -> Vec<Vec<u8>> {
         (4, "a\n\nb".to_owned()),
     ];
     list.into_iter().map(|(choice, body)| [&[choice], body.as_bytes()].concat()).collect()
+}
+
+/// A plain body, a sealed one, the contents of a seal, and padded bytes.
+fn sealed_bodies() -> Vec<Vec<u8>> {
+    let salt = r#""salt":"AAAAAAAAAAAAAAAAAAAAAA==""#;
+    // Zeros in base64: 32 bytes, 12, and the 272 of one bucket and its tag.
+    let (long, nonce, ct) = (format!("{}=", "A".repeat(43)), "A".repeat(16), format!("{}=", "A".repeat(363)));
+    let marker = |slot: u8| format!(r#"{{"$sealed":[{slot},"{long}"]}}"#);
+    let seal = |slot: u8| {
+        let key = r#""key_id":"AAAAAAAAAAAAAAAAAAAAAA==""#;
+        format!(r#"{{"slot":{slot},{key},"nonce":"{nonce}","key_commitment":"{long}","ct":"{ct}"}}"#)
+    };
+    let event = format!(r#"{{"action":"a","actor":{{"id":{}}},"targets":[{{"id":{}}}]}}"#, marker(0), marker(1));
+    let contents = r#""values":{"/a~1b":{"k":[1,"x"]},"/c":null},"written":{"/d":"1.0"}"#;
+    let mut padded = vec![0; 256];
+    padded[3..7].copy_from_slice(b"\x03abc");
+    vec![
+        format!(r#"{{{salt},"event":{}}}"#, NATIVE[0]).into_bytes(),
+        format!(r#"{{{salt},"event":{event},"seals":[{},{}]}}"#, seal(0), seal(1)).into_bytes(),
+        format!(r#"{{"seed":"{long}",{contents}}}"#).into_bytes(),
+        padded,
+    ]
 }
 
 fn leaf() -> Vec<u8> {

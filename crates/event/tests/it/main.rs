@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod hostile;
+mod jcs;
 mod leaf;
 mod mapped;
 mod native;
 mod real;
+mod seal;
 
 use event::{Context, Format, Prepared, Rejected};
 
