@@ -16,7 +16,7 @@ pub(crate) fn run(flags: &[String]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = |dir: &Path, package: &[&str]| -> Result<()> {
         let args = [&["build", "--release", "--locked", "-p"], package].concat();
-        let status = Command::new(&cargo).args(args).current_dir(dir).status().context("cannot run cargo")?;
+        let status = Command::new(&cargo).args(&args).current_dir(dir).status().context("cannot run cargo")?;
         ensure!(status.success(), "cargo {} failed", args.join(" "));
         Ok(())
     };
