@@ -9,7 +9,6 @@
     clippy::disallowed_methods,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
-    clippy::print_stderr,
     clippy::type_complexity,
     reason = "tests"
 )]
