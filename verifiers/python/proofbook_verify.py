@@ -240,6 +240,11 @@ def strict_json(data, depth_max=64):
     def constant(_):
         raise Malformed("not a JSON number")
 
+    def integer(text):
+        if text == "-0":
+            raise Malformed("zero has no sign")
+        return int(text)
+
     depth = worst = 0
     for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data, re.DOTALL):
         first = data[token.start()]
@@ -252,7 +257,7 @@ def strict_json(data, depth_max=64):
         raise Malformed("nested too deep")
     try:
         text = data.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
     except (ValueError, RecursionError):
         raise Malformed("not JSON") from None
     if "\\u" in text:

@@ -66,7 +66,7 @@ fn steps(proof: &[u8], entry: &[u8], trust: &Trust, origin: Option<&str>, judgem
     if stored.tree_size <= stored.index {
         return Err(altered("its tree_size does not reach beyond it"));
     }
-    if stored.state != State::Present && (stored.raw || stored.body.is_some()) {
+    if stored.state != STATES[0] && (stored.raw || stored.body.is_some()) {
         return Err(altered("its state is not that of an entry that is whole"));
     }
     // A raw ledger's leaf is what was posted, also where that looks like the leaf of another ledger.
@@ -131,15 +131,8 @@ fn unchecked(note: &[u8], keys: &[Vkey], judgement: &mut Judgement) {
     }
 }
 
-/// What became of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Present,
-    Pruned,
-    Erased,
-    Missing,
-}
+/// What became of a body, by its name: read as an enum, `{"present":null}` would do too.
+const STATES: [&str; 4] = ["present", "pruned", "erased", "missing"];
 
 /// An entry JSON as it is written: exactly the members of its kind.
 #[derive(Deserialize)]
@@ -161,7 +154,7 @@ struct Audit {
     #[serde(deserialize_with = "there")]
     body: Option<String>,
     body_sha256: String,
-    state: State,
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +166,7 @@ struct Raw {
     tree_size: u64,
     leaf_base64: String,
     leaf_hash: String,
-    state: State,
+    state: String,
 }
 
 /// A member that may be null and not be left out.
@@ -191,7 +184,7 @@ struct Stored {
     leaf_hash: String,
     body: Option<String>,
     body_sha256: Option<String>,
-    state: State,
+    state: String,
     raw: bool,
 }
 
@@ -199,6 +192,11 @@ impl Stored {
     fn parse(entry: &[u8]) -> Result<Self, String> {
         if entry.len() > ENTRY_JSON_BYTES_MAX {
             return Err("the entry JSON is too large".to_owned());
+        }
+        let no_members = || "the entry JSON does not have the members of an entry, each once".to_owned();
+        // Read into a struct, an array of the values in their order would do too.
+        if entry.trim_ascii_start().first() != Some(&b'{') {
+            return Err(no_members());
         }
         let stored = match serde_json::from_slice(entry) {
             Ok(EntryJson::Audit(a)) => Self {
@@ -227,8 +225,11 @@ impl Stored {
                 state: r.state,
                 raw: true,
             },
-            Err(_) => return Err("the entry JSON does not have the members of an entry, each once".to_owned()),
+            Err(_) => return Err(no_members()),
         };
+        if !STATES.contains(&&*stored.state) {
+            return Err("a state of the entry JSON that nobody knows".to_owned());
+        }
         let hex =
             |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if !hex(&stored.leaf_hash) || !stored.body_sha256.as_deref().is_none_or(hex) {

@@ -237,6 +237,16 @@ fn each_member_of_an_entry_is_checked_or_named_as_unproven() {
     // One member twice: readers differ in which they take.
     let doubled = good.to_string().replacen('{', "{\"state\":\"erased\",", 1);
     assert_eq!(judge(&doubled)["verdict"], "proof-malformed");
+    // Other JSON that a reader of structs and enums may take for an entry.
+    let named = with(&|entry| entry["state"] = json!({"present": null}));
+    assert_eq!(named["verdict"], "proof-malformed");
+    let order = ["ledger", "origin", "index", "tree_size", "leaf", "leaf_hash", "body", "body_sha256", "state"];
+    let values: Vec<&Value> = order.iter().map(|member| &good[*member]).collect();
+    assert_eq!(judge(&json!(values).to_string())["verdict"], "proof-malformed");
+    for number in ["-0", "256.0", "2.56e2", "0256", "+256"] {
+        let text = good.to_string().replacen("\"index\":256", &format!("\"index\":{number}"), 1);
+        assert_eq!(judge(&text)["verdict"], "proof-malformed", "{number}");
+    }
     let later = with(&|entry| entry["tree_size"] = json!(301));
     assert_eq!((&later["verdict"], &later["unproven"]), (&json!("ok"), &json!(["tree_size"])));
     let withheld = with(&|entry| entry["body"] = Value::Null);
