@@ -31,7 +31,9 @@ pub(crate) fn map<S, T: Send>(
         }
     };
     let parts = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(pieces)).map(|_| scope.spawn(run)).collect();
+        // A thread that the system does not give is no failure: the others do its pieces. `Scope::spawn` would panic.
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, run).ok();
+        let others: Vec<_> = (1..threads.min(pieces)).map_while(spawn).collect();
         let mut parts = vec![run()];
         parts.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(stopped()))));
         parts
