@@ -6,24 +6,27 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use axum::body::Body;
-use http::header::AUTHORIZATION;
+use axum::body::{Body, HttpBody as _};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use journal::{Credential, Denial, Done, Error, Scope, Verb};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::limits::{
-    ANONYMOUS_DENIALS_PER_SECOND, BODIES_KIB_MAX, BUILDS_PER_PROCESSOR, BUNDLES_MAX, DENIALS_PER_SECOND, TAILS_MAX,
+    ANONYMOUS_ANSWERS_KIB_MAX, ANONYMOUS_DENIALS_PER_SECOND, ANSWER_BYTES_FREE, ANSWERS_KIB_MAX, BODIES_KIB_MAX,
+    BUILDS_PER_PROCESSOR, BUNDLES_MAX, DENIALS_PER_SECOND, READS_PER_PROCESSOR, TAILS_MAX, TOKEN_ANSWERS_KIB_MAX,
     TOKEN_BODIES_KIB_MAX, TOKEN_BUNDLES_MAX, TOKEN_TAILS_MAX,
 };
 use crate::log::Log;
-use crate::memory::Memory;
+use crate::memory::{Memory, Purse};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::quota::{Quotas, Rate, What};
-use crate::routes::{Need, Route};
-use crate::seats::Seats;
+use crate::routes::{Answer, Need, Route};
+use crate::seats::{Seats, seated};
 
 /// Shared by all requests of one server.
 pub(crate) struct App {
@@ -33,8 +36,12 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Request bodies in memory.
     pub(crate) memory: Arc<Memory>,
+    /// Answers that are on their way to tokens, and to anyone.
+    answers: (Arc<Memory>, Arc<Memory>),
     /// Requests that may be built into batches at this moment.
     pub(crate) builds: Arc<Semaphore>,
+    /// Stored entries that may be read at this moment.
+    pub(crate) reads: Arc<Semaphore>,
     /// Tails that are open.
     pub(crate) tails: Arc<Seats>,
     /// Bundles of bodies on their way to somebody.
@@ -77,7 +84,12 @@ impl App {
             quotas: Quotas::default(),
             metrics: Metrics::default(),
             memory: Memory::of_kib(BODIES_KIB_MAX, TOKEN_BODIES_KIB_MAX),
+            answers: (
+                Memory::of_kib(ANSWERS_KIB_MAX, TOKEN_ANSWERS_KIB_MAX),
+                Memory::of_kib(ANONYMOUS_ANSWERS_KIB_MAX, ANONYMOUS_ANSWERS_KIB_MAX),
+            ),
             builds: Arc::new(Semaphore::new(BUILDS_PER_PROCESSOR * processors())),
+            reads: Arc::new(Semaphore::new(READS_PER_PROCESSOR * processors())),
             tails: Seats::of(TAILS_MAX, TOKEN_TAILS_MAX),
             bundles: Seats::of(BUNDLES_MAX, TOKEN_BUNDLES_MAX),
             stopping,
@@ -94,6 +106,14 @@ impl App {
         let mut origins = self.origins.write().unwrap_or_else(PoisonError::into_inner);
         origins.insert(ledger.to_owned(), origin.clone());
         Some(origin)
+    }
+
+    /// Answers on their way to somebody.
+    pub(crate) fn answers(&self, who: &Option<Arc<Credential>>) -> Purse {
+        match who {
+            Some(who) => self.answers.0.purse(&who.token_id),
+            None => self.answers.1.purse(""),
+        }
     }
 
     async fn denied(
@@ -159,6 +179,22 @@ impl Call {
         self.caller.credential.as_ref().ok_or_else(unauthenticated)
     }
 
+    /// Reads stored entries, or what is made of them, off the connection tasks: a few at a time. Whoever hangs up while
+    /// it waits leaves the line.
+    pub(crate) async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Log, &Scope) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.app.reads).acquire_owned().await;
+        // With the work, not with the caller: a thread that reads for nobody is one all the same.
+        self.blocking(move |log, scope| {
+            let read = work(log, scope);
+            drop(permit);
+            read
+        })
+        .await
+    }
+
     /// Runs a blocking door off the connection tasks.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
@@ -212,10 +248,14 @@ pub(crate) async fn guard(
         params,
         query: parts.uri.query().unwrap_or("").to_owned(),
         headers: parts.headers,
-        body: Mutex::new(body),
+        // Of a reader nobody reads it: kept, it would lie there for as long as a tail goes on.
+        body: Mutex::new(if route.is_read() { Body::empty() } else { body }),
         peer: peer.clone(),
     };
-    match (route.handler)(call).await {
+    let answer = (route.handler)(call).await.and_then(|answer| {
+        if route.need == Need::Nothing { Ok(answer) } else { counted(answer, &app.answers(&who), route.is_read()) }
+    });
+    match answer {
         Ok(answer) => answer,
         Err(problem) => {
             // What the route's row cannot see is denied deeper: a system ledger, more than an admin has, a source that
@@ -226,6 +266,18 @@ pub(crate) async fn guard(
             problem.into_response()
         }
     }
+}
+
+/// Counts an answer of some size until the client has taken it: one who asks and takes nothing
+/// would else hold any number of them. What was done already is answered, however much is held.
+fn counted(answer: Response<Body>, purse: &Purse, may_refuse: bool) -> Answer {
+    let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let Some(bytes) = bytes.filter(|bytes| *bytes > ANSWER_BYTES_FREE) else { return Ok(answer) };
+    let share = if may_refuse { purse.reserve(bytes)? } else { purse.owe(bytes) };
+    let (mut parts, body) = answer.into_parts();
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    let pages = body.into_data_stream().map_err(std::io::Error::other);
+    Ok(Response::from_parts(parts, seated::<Bytes, _>(pages, share)))
 }
 
 type Refused = (Option<Arc<Credential>>, Problem);

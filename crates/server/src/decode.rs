@@ -77,18 +77,21 @@ async fn take(headers: &HeaderMap, body: &mut Body, cap: usize, memory: &Purse) 
     }
     let most = cap.min(RATIO_FREE_BYTES.max(raw.bytes.len().saturating_mul(RATIO_MAX)));
     let mut share = memory.reserve(most)?;
-    let packed = raw.bytes.clone();
-    let plain = tokio::task::spawn_blocking(move || unfold(coding, &packed, most, cap))
-        .await
-        .map_err(|_| Problem::new("unavailable", "the body could not be unfolded"))??;
-    // Give back what the caps allowed and the body did not need.
-    share.shrink_to(plain.len());
-    Ok(Collected { bytes: Bytes::from(plain), shares: vec![share] })
+    // The shares go along: a client that hangs up ends this future, not the thread that holds the bytes.
+    let unfolding = tokio::task::spawn_blocking(move || {
+        let Collected { bytes, shares } = raw;
+        let plain = unfold(coding, &bytes, most, cap)?;
+        drop((bytes, shares));
+        // Give back what the caps allowed and the body did not need.
+        share.shrink_to(plain.len());
+        Ok(Collected { bytes: Bytes::from(plain), shares: vec![share] })
+    });
+    unfolding.await.map_err(|_| Problem::new("unavailable", "the body could not be unfolded"))?
 }
 
 /// Reads the rest of a body that is refused, and keeps none of it: a connection that is closed with bytes unread is
 /// reset, and a client that is still sending would never see why.
-async fn pass_over(headers: &HeaderMap, mut body: Body) {
+pub(crate) async fn pass_over(headers: &HeaderMap, mut body: Body) {
     if headers.contains_key(EXPECT) {
         // It sends nothing before it has seen the answer.
         return;
@@ -208,6 +211,31 @@ mod tests {
         let mut twice = gz(b"a");
         twice.extend(gz(b"b"));
         check(Coding::Gzip, &twice, BODY_BYTES_MAX, Ok(2));
+    }
+
+    /// Hanging up does not free what a thread still holds: else a client that hangs up a thousand times has a thousand
+    /// bodies unfolded at one time.
+    #[test]
+    fn memory_is_taken_for_as_long_as_a_body_unfolds() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build();
+        let Ok(runtime) = runtime else { unreachable!("a runtime of one thread") };
+        let purse = crate::memory::Memory::of_kib(320, 320).purse("a");
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            // The one thread is busy, so that the body waits for it.
+            let busy = tokio::task::spawn_blocking(move || wait.recv());
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+            let hangs_up = collect(&headers, Body::from(gz(b"{}")), 64 << 10, &purse);
+            let waited = tokio::time::timeout(std::time::Duration::from_millis(50), hangs_up).await;
+            // What came in pieces is counted by 256 KiB, what it may unfold to is 64 KiB.
+            assert!(waited.is_err() && purse.reserve(1).is_err());
+            drop(go);
+            assert!(busy.await.is_ok());
+            // Behind the body in the line of the one thread.
+            assert!(tokio::task::spawn_blocking(|| ()).await.is_ok());
+            assert!(purse.reserve(320 << 10).is_ok());
+        });
     }
 
     #[test]

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Response};
 use journal::{Credential, EventResult, FilePlace, Format, Framing, Request};
 
 use crate::app::{App, Call, ask};
 use crate::decode;
-use crate::limits::{BODY_BYTES_MAX, CHECKPOINT_WAIT, LEAF_BYTES_MAX, PARSE_ASIDE_BYTES};
+use crate::limits::{BODY_BYTES_MAX, CHECKPOINT_WAIT, LEAF_BYTES_MAX, PARSE_ASIDE_BYTES, PROOFS_AT_ONCE};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::quota::{Rate, What};
 use crate::results;
 use crate::routes::Answer;
+use crate::seats::seated;
 
 static RECEIPT: HeaderName = HeaderName::from_static("audit-receipt");
 
@@ -94,8 +96,11 @@ pub(crate) async fn append(mut call: Call) -> Answer {
     let place = place(&query)?;
     let framing = framing(&call)?;
     let (app, who, ledger) = (Arc::clone(&call.app), Arc::clone(call.credential()?), call.ledger());
-    let scope = call.caller.scope.clone();
     let body = call.take_body();
+    if let Err(problem) = app.answers(&call.caller.credential).is_paid() {
+        decode::pass_over(&call.headers, body).await;
+        return Err(problem);
+    }
     let collected = decode::collect(&call.headers, body, BODY_BYTES_MAX, &app.memory.purse(&who.token_id)).await?;
     admit(&app, &who, collected.bytes.len())?;
     app.metrics.bytes.add(collected.bytes.len() as u64);
@@ -111,16 +116,18 @@ pub(crate) async fn append(mut call: Call) -> Answer {
     if let ([EventResult::Refused(refusal)], true) = (&all[..], single) {
         return Err(Problem::of_refusal(refusal));
     }
-    let proofs = match wait {
-        Wait::Checkpoint => Some(proofs(&app, scope, &ledger, &all).await),
-        Wait::Durable | Wait::Witnessed => None,
-    };
-    let mut answer = json(results::results(&all, proofs.as_deref()));
-    if let ([EventResult::Acknowledged { index, .. }], true) = (&all[..], single) {
-        let receipt = app.origin(&ledger).and_then(|o| HeaderValue::from_str(&format!("{o}/{index}")).ok());
-        if let Some(receipt) = receipt {
-            answer.headers_mut().insert(RECEIPT.clone(), receipt);
+    let receipt = match &all[..] {
+        [EventResult::Acknowledged { index, .. }] if single => {
+            app.origin(&ledger).and_then(|o| HeaderValue::from_str(&format!("{o}/{index}")).ok())
         }
+        _ => None,
+    };
+    let mut answer = match wait {
+        Wait::Checkpoint => proved(call, all).await,
+        Wait::Durable | Wait::Witnessed => json(results::results(&all, None)),
+    };
+    if let Some(receipt) = receipt {
+        answer.headers_mut().insert(RECEIPT.clone(), receipt);
     }
     Ok(answer)
 }
@@ -155,27 +162,57 @@ fn stopping() -> Problem {
     Problem::new("unavailable", "the server is stopping")
 }
 
-/// Proofs under one checkpoint that covers all of them; none where no checkpoint came in time.
-async fn proofs(app: &Arc<App>, scope: journal::Scope, ledger: &str, all: &[EventResult]) -> Vec<Option<String>> {
-    let indexes: Vec<Option<u64>> = all
-        .iter()
-        .map(|r| match r {
-            EventResult::Acknowledged { index, .. } => Some(*index),
-            EventResult::Refused(_) => None,
-        })
-        .collect();
-    let Some(last) = indexes.iter().flatten().max().copied() else { return vec![None; all.len()] };
-    let published = ask(|done| app.log.wait_published(&scope, ledger, last + 1, done));
+/// The results with their proofs, under checkpoints that cover all of them; without proofs where none came in time.
+async fn proved(call: Call, all: Vec<EventResult>) -> Response<Body> {
+    let last = all.iter().filter_map(|result| match result {
+        EventResult::Acknowledged { index, .. } => Some(*index),
+        EventResult::Refused(_) => None,
+    });
     // The events are durable: 503 would be a lie, so an answer without proofs says what is there.
-    if !matches!(tokio::time::timeout(CHECKPOINT_WAIT, published).await, Ok(Ok(_))) {
-        return vec![None; all.len()];
+    let covered = match last.max() {
+        None => false,
+        Some(last) => {
+            let (log, ledger) = (&call.app.log, call.ledger());
+            let published = ask(|done| log.wait_published(&call.caller.scope, &ledger, last + 1, done));
+            matches!(tokio::time::timeout(CHECKPOINT_WAIT, published).await, Ok(Ok(_)))
+        }
+    };
+    if !covered {
+        return json(results::results(&all, Some(&|_| None)));
     }
-    let (app, ledger, count) = (Arc::clone(app), ledger.to_owned(), all.len());
-    tokio::task::spawn_blocking(move || {
-        indexes.into_iter().map(|i| i.and_then(|i| app.log.proof(&scope, &ledger, i).ok())).collect()
-    })
-    .await
-    .unwrap_or_else(|_| vec![None; count])
+    let share = call.app.answers(&call.caller.credential).owe(all.len() * size_of::<EventResult>());
+    let mut proved = Proved { call, all: Arc::new(all), next: 0 };
+    let first = proved.piece().await;
+    if proved.next >= proved.all.len() {
+        return json(first);
+    }
+    let rest = stream::unfold(proved, |mut proved| async move {
+        (proved.next < proved.all.len()).then_some(())?;
+        Some((proved.piece().await, proved))
+    });
+    let mut answer = json(Vec::new());
+    *answer.body_mut() = seated(stream::once(async { first }).chain(rest).map(Ok), share);
+    answer
+}
+
+/// Results whose proofs are made as the client takes them: ten thousand proofs are 50 MB.
+struct Proved {
+    call: Call,
+    all: Arc<Vec<EventResult>>,
+    next: usize,
+}
+
+impl Proved {
+    async fn piece(&mut self) -> Vec<u8> {
+        let range = self.next..self.all.len().min(self.next + PROOFS_AT_ONCE);
+        self.next = range.end;
+        let (all, ledger, some) = (Arc::clone(&self.all), self.call.ledger(), range.clone());
+        let made = self.call.reading(move |log, scope| {
+            let proof_of = |index| log.proof(scope, &ledger, index).ok();
+            Ok(results::some_results(&all, some, Some(&proof_of)))
+        });
+        made.await.unwrap_or_else(|_| results::some_results(&self.all, range, Some(&|_| None)))
+    }
 }
 
 /// `POST /logs/{ledger}/add`: tlog.md section 12, item 1.

@@ -23,6 +23,21 @@ pub const TOKEN_BODIES_KIB_MAX: usize = 64 << 10;
 /// Large requests that are built into batches at one time, for each processor: a batch under way is twice its body and
 /// counted nowhere, and more at a time than there are processors are not built sooner.
 pub const BUILDS_PER_PROCESSOR: usize = 2;
+/// Stored entries and tiles that are read at one time, for each processor: a read may unfold a sealed bundle, 32 MiB at
+/// the worst, to give one entry of it.
+pub const READS_PER_PROCESSOR: usize = 8;
+/// Answers on their way at one time, in KiB: a client that asks and takes nothing holds them. Beyond it reads are
+/// answered 429.
+pub const ANSWERS_KIB_MAX: usize = 96 << 10;
+/// Answers on their way to one token, in KiB; an append of a token that holds more is refused before it is read. Two of
+/// the largest entries fit.
+pub const TOKEN_ANSWERS_KIB_MAX: usize = 48 << 10;
+/// Answers on their way to those without a token, in KiB, so that these keep nobody out but each other.
+pub const ANONYMOUS_ANSWERS_KIB_MAX: usize = 32 << 10;
+/// Bytes of an answer that are not counted: a connection costs more than that.
+pub const ANSWER_BYTES_FREE: usize = 4 << 10;
+/// Proofs that are made at one time for the answer to a batch: each is some kilobytes, and ten thousand are 50 MB.
+pub const PROOFS_AT_ONCE: usize = 64;
 /// Connections at one time: each costs buffers and a descriptor; later ones wait in the listen queue.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Connections of one remote address at one time (IPv6: of one /64), so that one does not take them all; where there

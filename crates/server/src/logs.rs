@@ -61,7 +61,7 @@ pub(crate) async fn tile(call: Call) -> Answer {
     call.app.metrics.tiles.add(1);
     let packed = path.resource == Resource::Entries;
     let bytes = call
-        .blocking(move |log, scope| {
+        .reading(move |log, scope| {
             if packed { log.bundle_gzip(scope, &name, &path) } else { log.tile(scope, &name, &path) }.map_err(absent)
         })
         .await?;
@@ -101,7 +101,7 @@ pub(crate) async fn bodies(call: Call) -> Answer {
 /// What one read of a bundle's bodies gives.
 async fn page(call: &Call, path: TilePath, from: u16) -> Result<(Vec<u8>, u16), Problem> {
     let name = call.ledger();
-    call.blocking(move |log, scope| log.bodies(scope, &name, &path, from).map_err(absent)).await
+    call.reading(move |log, scope| log.bodies(scope, &name, &path, from).map_err(absent)).await
 }
 
 /// The rest of a bundle of bodies, read as it is taken: one of the largest is a gibibyte.

@@ -1,4 +1,4 @@
-//! Memory that requests may hold at one time: so much together, so much for one token.
+//! Memory that requests and answers may hold at one time: so much together, so much for one token.
 //!
 //! Counts what was announced or read; allocates nothing itself.
 
@@ -61,18 +61,34 @@ impl Memory {
     }
 }
 
+fn busy(who: &str) -> Problem {
+    Problem::new("busy", format!("too many bytes of {who} are in memory at the moment"))
+}
+
 impl Purse {
+    /// Errors: 429 where the token holds more than it may.
+    pub(crate) fn is_paid(&self) -> Result<(), Problem> {
+        if self.mine.load(Ordering::Relaxed) > self.memory.most.1 { Err(busy("this token")) } else { Ok(()) }
+    }
+
+    /// Takes what is in memory already, beyond what may be: later requests are refused until it is given back.
+    pub(crate) fn owe(&self, bytes: usize) -> Share {
+        let kib = kib_of(bytes);
+        self.mine.fetch_add(kib, Ordering::Relaxed);
+        self.memory.taken.fetch_add(kib, Ordering::Relaxed);
+        Share { purse: self.clone(), kib }
+    }
+
     /// Errors: 429.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Share, Problem> {
         let kib = kib_of(bytes);
         let (all, token) = self.memory.most;
-        let busy = |who: &str| Problem::new("busy", format!("{who} in memory at the moment"));
         if !take(&self.mine, kib, token) {
-            return Err(busy("too many bytes of this token are"));
+            return Err(busy("this token"));
         }
         if !take(&self.memory.taken, kib, all) {
             self.mine.fetch_sub(kib, Ordering::Relaxed);
-            return Err(busy("too many bytes of all tokens are"));
+            return Err(busy("all tokens"));
         }
         Ok(Share { purse: self.clone(), kib })
     }
@@ -118,6 +134,16 @@ mod tests {
         assert!(memory.purse("b").reserve(51 << 10).is_err() && memory.purse("b").reserve(50 << 10).is_ok());
         drop(other);
         assert_eq!((memory.taken.load(Ordering::Relaxed), b.mine.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn what_is_owed_is_counted_although_it_is_too_much() {
+        let memory = Memory::of_kib(100, 60);
+        let owed = memory.purse("a").owe(90 << 10);
+        assert!(memory.purse("a").reserve(1).is_err() && memory.purse("b").reserve(11 << 10).is_err());
+        assert!(memory.purse("a").is_paid().is_err() && memory.purse("b").is_paid().is_ok());
+        drop(owed);
+        assert!(memory.purse("a").reserve(60 << 10).is_ok());
     }
 
     #[test]

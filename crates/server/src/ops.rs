@@ -1,6 +1,9 @@
 //! Health, figures, status and the description of the API.
 
+use std::sync::LazyLock;
+
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use ledger::{Kind, Verification};
@@ -107,5 +110,9 @@ pub(crate) async fn status(call: Call) -> Answer {
 
 /// `GET /v1/openapi.json`
 pub(crate) async fn openapi(_call: Call) -> Answer {
-    Ok(events::json(openapi::document().to_string().into_bytes()))
+    // Made once: it is open to anyone, and whoever asks for it and takes nothing must cost nothing.
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document().to_string().into());
+    let mut answer = events::json(Vec::new());
+    *answer.body_mut() = Body::from(DOCUMENT.clone());
+    Ok(answer)
 }

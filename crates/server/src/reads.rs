@@ -22,7 +22,7 @@ pub(crate) async fn record(call: &Call, access: &Access) -> Result<u64, Problem>
 pub(crate) async fn entry(call: Call) -> Answer {
     let (ledger, index) = (call.ledger(), call.number("index")?);
     let name = ledger.clone();
-    let view = call.blocking(move |log, scope| log.entry(scope, &name, index)).await?;
+    let view = call.reading(move |log, scope| log.entry(scope, &name, index)).await?;
     if view.body.is_some() {
         let access = Access {
             what: "entry",
@@ -41,19 +41,17 @@ pub(crate) async fn entry(call: Call) -> Answer {
 pub(crate) async fn proof(call: Call) -> Answer {
     let (ledger, index) = (call.ledger(), call.number("index")?);
     call.app.metrics.proofs.add(1);
-    let read = |call: &Call| {
-        let (log, scope, name) = (std::sync::Arc::clone(&call.app.log), call.caller.scope.clone(), ledger.clone());
-        async move {
-            let work = tokio::task::spawn_blocking(move || log.proof(&scope, &name, index));
-            work.await.unwrap_or_else(|_| Err(Error::Unavailable("the proof could not be made".into())))
-        }
+    let read = async |call: &Call| {
+        let name = ledger.clone();
+        // The outcome is looked at below.
+        call.reading(move |log, scope| Ok(log.proof(scope, &name, index))).await
     };
-    let mut outcome = read(&call).await;
+    let mut outcome = read(&call).await?;
     if matches!(outcome, Err(Error::NotPublished { .. })) {
         let published =
             ask(|done| call.app.log.wait_published(&call.caller.scope, &ledger, index.saturating_add(1), done));
         if let Ok(Ok(_)) = tokio::time::timeout(PROOF_WAIT, published).await {
-            outcome = read(&call).await;
+            outcome = read(&call).await?;
         }
     }
     let proof = outcome.map_err(|e| Problem::of(&e))?;
@@ -72,7 +70,7 @@ pub(crate) async fn consistency(call: Call) -> Answer {
             .field("from", "at most the second size"));
     }
     call.app.metrics.proofs.add(1);
-    let hashes = call.blocking(move |log, scope| log.consistency(scope, &name, from, to)).await?;
+    let hashes = call.reading(move |log, scope| log.consistency(scope, &name, from, to)).await?;
     let mut out = format!("{{\"from\":{from},\"to\":{to},\"proof\":[").into_bytes();
     for (n, hash) in hashes.iter().enumerate() {
         if n > 0 {

@@ -1,5 +1,7 @@
 //! The answers of the hot routes, written by hand into one buffer: no allocation per event.
 
+use std::ops::Range;
+
 use journal::{EntryView, EventResult};
 use ledger::Kind;
 
@@ -29,12 +31,23 @@ pub(crate) fn number(mut value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// `{"results":[...]}`; `proofs` has one item per result, or is empty where none was asked for.
-pub(crate) fn results(all: &[EventResult], proofs: Option<&[Option<String>]>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16 + all.len() * 160);
-    out.extend_from_slice(b"{\"results\":[");
-    for (n, result) in all.iter().enumerate() {
-        if n > 0 {
+/// The proof of the entry of an index, where there is one.
+pub(crate) type ProofOf<'a> = &'a dyn Fn(u64) -> Option<String>;
+
+/// `{"results":[...]}`; `proof_of` where proofs were asked for.
+pub(crate) fn results(all: &[EventResult], proof_of: Option<ProofOf<'_>>) -> Vec<u8> {
+    some_results(all, 0..all.len(), proof_of)
+}
+
+/// The results of a range, with what stands before the first and behind the last of all.
+pub(crate) fn some_results(all: &[EventResult], range: Range<usize>, proof_of: Option<ProofOf<'_>>) -> Vec<u8> {
+    let some = all.get(range.clone()).unwrap_or_default();
+    let mut out = Vec::with_capacity(16 + some.len() * 160);
+    if range.start == 0 {
+        out.extend_from_slice(b"{\"results\":[");
+    }
+    for (n, result) in some.iter().enumerate() {
+        if range.start + n > 0 {
             out.push(b',');
         }
         match result {
@@ -47,10 +60,10 @@ pub(crate) fn results(all: &[EventResult], proofs: Option<&[Option<String>]>) ->
                 out.extend_from_slice(b"\",\"entry_id\":\"");
                 out.extend_from_slice(entry_id.as_bytes());
                 out.extend_from_slice(if *duplicate { b"\",\"duplicate\":true" } else { b"\",\"duplicate\":false" });
-                if let Some(proofs) = proofs {
+                if let Some(proof_of) = proof_of {
                     out.extend_from_slice(b",\"proof\":");
-                    match proofs.get(n).and_then(Option::as_ref) {
-                        Some(proof) => text(proof, &mut out),
+                    match proof_of(*index) {
+                        Some(proof) => text(&proof, &mut out),
                         None => out.extend_from_slice(b"null"),
                     }
                 }
@@ -59,7 +72,9 @@ pub(crate) fn results(all: &[EventResult], proofs: Option<&[Option<String>]>) ->
             EventResult::Refused(refusal) => Problem::of_refusal(refusal).write(&mut out),
         }
     }
-    out.extend_from_slice(b"]}");
+    if range.end >= all.len() {
+        out.extend_from_slice(b"]}");
+    }
     out
 }
 

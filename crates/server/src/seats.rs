@@ -50,13 +50,17 @@ impl Drop for Seat {
     }
 }
 
-/// A body that keeps its seat until the last piece was taken by the connection; the next page is asked for once the one
-/// before it was taken.
-pub(crate) fn seated(pages: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static, seat: Seat) -> Body {
+/// A body that keeps its seat, or what else it costs, until the last piece was taken by the connection; a page is asked
+/// for once the one before it was taken.
+pub(crate) fn seated<P, S>(pages: impl Stream<Item = io::Result<P>> + Send + 'static, seat: S) -> Body
+where
+    P: Into<Bytes> + 'static,
+    S: Send + 'static,
+{
     let pieces = stream::try_unfold((Box::pin(pages), Bytes::new(), seat), |(mut pages, mut rest, seat)| async move {
         while rest.is_empty() {
             match pages.try_next().await? {
-                Some(page) => rest = Bytes::from(page),
+                Some(page) => rest = page.into(),
                 None => return Ok::<_, io::Error>(None),
             }
         }

@@ -151,7 +151,7 @@ impl Tail {
             self.record().await.ok()?;
         }
         let (ledger, range) = (self.ledger.clone(), self.next..size.min(self.next.saturating_add(self.page)));
-        let page = self.call.blocking(move |log, scope| log.entries(scope, &ledger, range)).await.ok()?;
+        let page = self.call.reading(move |log, scope| log.entries(scope, &ledger, range)).await.ok()?;
         if page.is_empty() {
             return None;
         }

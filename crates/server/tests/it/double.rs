@@ -39,6 +39,10 @@ pub(crate) struct Double {
     pub(crate) disk_low: AtomicBool,
     /// Appends are answered `Busy`.
     pub(crate) busy: AtomicBool,
+    /// How long the read of an entry takes.
+    pub(crate) read_takes: Mutex<std::time::Duration>,
+    /// Entries that are being read, and most at one time.
+    pub(crate) reading: [AtomicU64; 2],
     made: AtomicU64,
     watches: Mutex<Watches>,
 }
@@ -244,6 +248,9 @@ impl Log for Double {
             .collect())
     }
     fn entry(&self, scope: &Scope, ledger: &str, index: u64) -> Result<EntryView, Error> {
+        self.reading[1].fetch_max(self.reading[0].fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(*self.read_takes.lock().unwrap());
+        self.reading[0].fetch_sub(1, Ordering::SeqCst);
         self.read(scope, ledger, |stored, bodies| view(ledger, stored, index, bodies))
     }
     fn entries(&self, scope: &Scope, ledger: &str, range: Range<u64>) -> Result<Vec<EntryView>, Error> {

@@ -7,6 +7,7 @@
 mod append;
 mod client;
 mod double;
+mod hoarding;
 mod reading;
 mod rights;
 mod transport;

@@ -176,7 +176,7 @@ async fn bodies_come_whole_in_pages_or_break_off() {
 }
 
 /// What stands in chunks, and whether the last one came.
-fn chunks(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+pub(crate) fn chunks(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     while let Some(line) = bytes.windows(2).position(|w| w == b"\r\n") {
         let size = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).unwrap(), 16).unwrap();
