@@ -257,5 +257,7 @@ fn refusal(rejected: Rejected) -> Refusal {
 }
 
 fn place<'a>(place: &'a FilePlace, body: &[u8], part: &[u8]) -> event::FilePlace<'a> {
-    event::FilePlace { digest: &place.file, offset: place.offset + event::offset_of(body, part) as u64 }
+    let within = event::offset_of(body, part) as u64;
+    // No file reaches so far: the server refuses such an offset.
+    event::FilePlace { digest: &place.file, offset: place.offset.saturating_add(within) }
 }

@@ -11,7 +11,9 @@ use journal::{Credential, EventResult, FilePlace, Format, Framing, Request};
 
 use crate::app::{App, Call, ask};
 use crate::decode;
-use crate::limits::{BODY_BYTES_MAX, CHECKPOINT_WAIT, LEAF_BYTES_MAX, PARSE_ASIDE_BYTES, PROOFS_AT_ONCE};
+use crate::limits::{
+    BODY_BYTES_MAX, CHECKPOINT_WAIT, FILE_BYTES_MAX, LEAF_BYTES_MAX, PARSE_ASIDE_BYTES, PROOFS_AT_ONCE,
+};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::quota::{Rate, What};
@@ -33,7 +35,10 @@ fn framing(call: &Call) -> Result<Framing, Problem> {
     let Some(value) = call.headers.get(CONTENT_TYPE) else { return Ok(Framing::Auto) };
     let value = value.to_str().unwrap_or("").to_ascii_lowercase();
     match value.split(';').next().unwrap_or("").trim() {
-        "application/json" | "application/octet-stream" | "text/plain" => Ok(Framing::Auto),
+        // The last is what `curl -d` says of any body unless told otherwise.
+        "application/json" | "application/octet-stream" | "text/plain" | "application/x-www-form-urlencoded" => {
+            Ok(Framing::Auto)
+        }
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/json-lines" => {
             Ok(Framing::Ndjson)
         }
@@ -46,12 +51,14 @@ fn place(query: &Query) -> Result<Option<FilePlace>, Problem> {
     match (query.get("file"), query.number("offset")?) {
         (None, None) => Ok(None),
         (Some(file), Some(offset))
-            if file.len() == 16 && file.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) =>
+            if file.len() == 16
+                && file.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+                && offset <= FILE_BYTES_MAX =>
         {
             Ok(Some(FilePlace { file: file.to_owned(), offset }))
         }
         _ => Err(Problem::new("request-malformed", "file and offset belong together")
-            .field("?file", "16 lower-case hex digits, together with offset")),
+            .field("?file", "16 lower-case hex digits, together with an offset below 2^63")),
     }
 }
 

@@ -10,6 +10,8 @@ pub const RATIO_MAX: usize = 100;
 pub const RATIO_FREE_BYTES: usize = 64 << 10;
 /// log2 of the largest zstd window that is accepted (8 MiB): bounds the decoder's memory.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Where a piece of a file may begin: file systems know no larger offset.
+pub const FILE_BYTES_MAX: u64 = (1 << 63) - 1;
 /// Largest entry of a raw ledger: the u16 length of tlog-tiles.
 pub const LEAF_BYTES_MAX: usize = 65_535;
 /// Largest JSON body of the administrative routes.

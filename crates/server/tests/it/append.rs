@@ -150,10 +150,13 @@ async fn sizes_and_media_types() {
     );
     let answer = raw(running.addr(), head.as_bytes()).await;
     assert_eq!(answer.status, 413, "refused before a byte of the body was sent");
-    let form = [("content-type", "application/x-www-form-urlencoded")];
-    let answer = send(running.addr(), "POST", EVENTS, "writer", &form, b"a=1").await;
+    let xml = [("content-type", "application/xml")];
+    let answer = send(running.addr(), "POST", EVENTS, "writer", &xml, b"<a/>").await;
     assert_eq!((answer.status, answer.json()["field"].as_str()), (415, Some("Content-Type")));
     assert_eq!(double.size("main"), 0);
+    // README's call: `curl -d` says that this is a form.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(send(running.addr(), "POST", EVENTS, "writer", &form, b"{\"action\":\"a\"}").await.status, 200);
 }
 
 /// A connection that is closed with bytes unread is reset: who sends first and reads then would see no answer.
@@ -214,6 +217,8 @@ async fn queries_are_strict_and_witnesses_are_refused_clearly() {
         ("format=xml", 400, "?format"),
         ("file=0123456789abcdef", 400, "?file"),
         ("file=0123456789ABCDEF&offset=0", 400, "?file"),
+        ("file=0123456789abcdef&offset=9223372036854775808", 400, "?file"),
+        ("file=0123456789abcdef&offset=18446744073709551615", 400, "?file"),
         ("durable=1", 400, "?"),
     ] {
         let answer = post(running.addr(), &format!("{EVENTS}?{query}"), "writer", b"{\"action\":\"a\"}").await;
