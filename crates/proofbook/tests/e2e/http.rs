@@ -84,10 +84,29 @@ fn answer(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     let split = |line: &String| line.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()));
     let headers: Vec<(String, String)> = lines.iter().skip(1).filter_map(split).collect();
     let mut answer = Answer { status, headers, body: Vec::new() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        while let Some(chunk) = chunk(stream)? {
+            answer.body.extend(chunk);
+        }
+        return Ok(answer);
+    }
     let length = answer.header("content-length").and_then(|v| v.parse().ok()).ok_or_else(|| bad("no length"))?;
     answer.body.resize(length, 0);
     stream.read_exact(&mut answer.body)?;
     Ok(answer)
+}
+
+/// The next chunk, `None` after the last one (RFC 9112 7.1). The server sends no trailers.
+fn chunk(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let length = usize::from_str_radix(line.trim_end(), 16);
+    let length = length.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no length of a chunk"))?;
+    let mut chunk = vec![0; length + 2];
+    stream.read_exact(&mut chunk)?;
+    assert!(chunk.ends_with(b"\r\n"), "a chunk ends with its line");
+    chunk.truncate(length);
+    Ok((length > 0).then_some(chunk))
 }
 
 impl Answer {
