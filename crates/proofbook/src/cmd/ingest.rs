@@ -41,7 +41,8 @@ pub(crate) fn run(global: &Global, flags: &Ingest) -> Result<Exit> {
     } else {
         let mut text = format!("{} appended to {}", output::thousands(tally.appended), flags.ledger);
         if let (Some(first), Some(last)) = (tally.first, tally.last) {
-            text.push_str(&format!(" (#{first} to #{last})"));
+            let range = if first == last { format!(" (#{first})") } else { format!(" (#{first} to #{last})") };
+            text.push_str(&range);
         }
         text.push_str(&format!(", {} already there", output::thousands(tally.duplicates)));
         if tally.refused > 0 {
@@ -105,23 +106,37 @@ fn deliver(client: &Client, flags: &Ingest, input: &Input, piece: &Piece, once: 
     if !once {
         path.push_str(&format!("&file={}&offset={}", input.digest, piece.offset));
     }
-    let mut waited = 0;
-    let mut pause = 1;
-    loop {
+    let answer = patiently(flags, once, || {
         let request = client
             .request(reqwest::Method::POST, &path)
             .header(reqwest::header::CONTENT_TYPE, piece.content_type)
             .body(piece.bytes.clone());
-        let failed = match client.send(request).and_then(read_capped) {
-            Ok(bytes) => return results(&bytes),
+        client.send(request).and_then(read_capped)
+    });
+    let failed = match answer {
+        Ok(bytes) => return results(&bytes),
+        Err(failed) => failed,
+    };
+    match failed.downcast_ref::<Problem>() {
+        Some(p) if piece.places.len() == 1 && matches!(p.status, 400 | 403 | 409) => {
+            Ok(vec![json!({"status": p.status, "title": p.title, "detail": p.detail})])
+        }
+        _ => Err(failed),
+    }
+}
+
+/// Asks until there is an answer, as long as `--retry-for` says.
+fn patiently(flags: &Ingest, once: bool, ask: impl Fn() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let mut waited = 0;
+    let mut pause = 1;
+    loop {
+        let failed = match ask() {
+            Ok(bytes) => return Ok(bytes),
             Err(e) => e,
         };
         let wait = match failed.downcast_ref::<Problem>() {
             // Nothing of the request was appended: the server says so by these two statuses alone.
             Some(p) if matches!(p.status, 429 | 503) => p.retry_after.unwrap_or(pause),
-            Some(p) if piece.places.len() == 1 && matches!(p.status, 400 | 403 | 409) => {
-                return Ok(vec![json!({"status": p.status, "title": p.title, "detail": p.detail})]);
-            }
             Some(_) => return Err(failed),
             None if failed.downcast_ref::<Unreachable>().is_some() && !once => pause,
             None => return Err(failed),
@@ -183,7 +198,7 @@ fn account(
             } else {
                 ""
             };
-            output::note(&format!("{} {at}: {} {}{hint}", file.display(), member("title"), member("detail")));
+            output::note(&format!("{} {at}: refused: {}{hint}", file.display(), member("detail")));
         } else if tally.refused == REFUSALS_SHOWN + 1 {
             output::note("further refusals are counted, not shown; --json names them all");
         }
@@ -196,9 +211,19 @@ struct Mark(PathBuf);
 
 impl Mark {
     fn of(client: &Client, flags: &Ingest, file: &Path, input: &Input) -> Result<Self> {
+        // Another log at the same address has nothing of what this one was sent.
+        let about = format!("/v1/ledgers/{}", flags.ledger);
+        let about = patiently(flags, false, || {
+            client.send(client.request(reqwest::Method::GET, &about)).and_then(read_capped)
+        })?;
+        let about: Value = serde_json::from_slice(&about).context("the answer is not JSON")?;
+        let member = |name: &str| about.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        let (origin, made) = (member("origin"), member("created_at"));
         let path = std::fs::canonicalize(file).with_context(|| format!("cannot find {}", file.display()))?;
         let mut hash = Sha256::new();
-        for part in [client.base(), &flags.ledger, flags.format.name(), &path.to_string_lossy(), &input.digest] {
+        for part in
+            [client.base(), &flags.ledger, &origin, &made, flags.format.name(), &path.to_string_lossy(), &input.digest]
+        {
             hash.update(part.as_bytes());
             hash.update([0]);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::http::Http;
-use crate::rig::{Folder, PATIENCE, Up, said, vkeys};
+use crate::rig::{Folder, How, PATIENCE, Up, said, vkeys};
 use crate::writers::{Judge, Writer, event, receipts};
 
 const EVENTS: &str = "/v1/ledgers/main/events";
@@ -237,6 +237,25 @@ fn every_command_says_by_its_exit_code_how_it_went() {
     // The first meeting with a server is remembered; offline proofs then need no key.
     assert_eq!(folder.cli(&url, &["verify", &url]).status.code(), Some(0));
     assert_eq!(folder.cli("", &["verify", proof.to_str().unwrap()]).status.code(), Some(0));
+}
+
+/// How far a file was sent is remembered of one log, not of an address: whoever begins anew there sends all of it.
+#[test]
+fn a_new_log_at_the_same_address_gets_the_whole_file() {
+    let folder = Folder::new();
+    let file = folder.path("lines");
+    std::fs::write(&file, "one\ntwo\n").unwrap();
+    let args = ["--json", "ingest", "--format", "text", file.to_str().unwrap()];
+    let up = folder.up();
+    let url = up.url().to_owned();
+    let appended = || said(&folder.cli(&url, &args)).1[0]["appended"].clone();
+    assert_eq!((appended(), appended()), (2.into(), 0.into()));
+    up.stop_cleanly();
+    std::fs::remove_dir_all(folder.data()).unwrap();
+    let how = How { listen: url.strip_prefix("http://").map(str::to_owned), ..How::default() };
+    let up = folder.try_up(&how).unwrap();
+    assert_eq!((appended(), appended()), (2.into(), 0.into()));
+    up.stop_cleanly();
 }
 
 #[test]
