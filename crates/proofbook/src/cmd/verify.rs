@@ -70,7 +70,14 @@ fn single(global: &Global, flags: &Verify, path: &Path) -> Result<Exit> {
         Some(path) => path.clone(),
         None => {
             let name = path.to_string_lossy();
-            let stem = name.strip_suffix(".tlog-proof").context("name the entry of this proof with --entry FILE")?;
+            let Some(stem) = name.strip_suffix(".tlog-proof") else {
+                match name.strip_suffix(".entry.json") {
+                    Some(stem) => bail!("{name} is an entry\nhint: verify its proof, {stem}.tlog-proof"),
+                    None => {
+                        bail!("{name} is not named *.tlog-proof\nhint: if it is a proof, name its entry: --entry FILE")
+                    }
+                }
+            };
             PathBuf::from(format!("{stem}.entry.json"))
         }
     };
@@ -113,8 +120,13 @@ fn parse_all(vkeys: &[String]) -> Result<Vec<Vkey>> {
 
 struct Folder(PathBuf);
 impl Fetch for Folder {
+    /// Regular files alone: an export is somebody else's, and a link to a device or a pipe has no end.
     fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        read_file(&self.0.join(path))
+        let path = self.0.join(path);
+        match std::fs::symlink_metadata(&path) {
+            Ok(meta) if !meta.is_file() => bail!("{} is not a regular file", path.display()),
+            _ => read_file(&path),
+        }
     }
 }
 

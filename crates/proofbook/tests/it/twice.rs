@@ -188,6 +188,28 @@ fn spoiled_exports_are_told_alike() {
     assert_eq!(export.judge(Some(stranger), &|_| {})["verdict"], "key-unknown");
 }
 
+/// Whoever hands an export over could put a link to a device into it, or a pipe: neither verifier reads it.
+#[test]
+fn an_export_is_regular_files() {
+    let export = Export::new();
+    let dir = tempfile::tempdir().unwrap();
+    export.log.export(dir.path());
+    let tile = dir.path().join("tile/0/000");
+    let kept = dir.path().join("tile/0/kept");
+    std::fs::rename(&tile, &kept).unwrap();
+    for target in [Path::new("/dev/zero"), &kept] {
+        std::os::unix::fs::symlink(target, &tile).unwrap();
+        let (exit, shown) = crate::verify(export.home.path(), &[dir.path().to_str().unwrap()]);
+        assert_eq!(exit, 1, "{shown}");
+        let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../verifiers/python/proofbook_verify.py");
+        match Command::new("python3").arg(verifier).arg("tiles").arg(dir.path()).output() {
+            Ok(output) => assert_eq!(output.status.code(), Some(1)),
+            Err(error) => testkit::do_without("python3", error),
+        }
+        std::fs::remove_file(&tile).unwrap();
+    }
+}
+
 #[test]
 fn each_member_of_an_entry_is_checked_or_named_as_unproven() {
     let dir = tempfile::tempdir().unwrap();
