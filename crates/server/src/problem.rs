@@ -47,6 +47,8 @@ fn title_of(kind: &str, status: u16) -> &'static str {
         403 => "The event is not allowed",
         409 => "It contradicts what is there",
         413 => "The event is too large",
+        // Kinds of events are spelled with underscores.
+        _ if kind.contains('-') => "The request is refused",
         _ => "The event is refused",
     }
 }
