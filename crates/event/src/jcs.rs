@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::tape::{Mode, Sort, Tape, parse_to};
-use crate::text::{plain_run, push_hex};
+use crate::text::push_escaped;
 use crate::{Rejected, limits};
 
 /// The canonical form of one JSON value, which may have white space around it.
@@ -73,28 +73,11 @@ pub(crate) fn by_units(a: &str, b: &str) -> std::cmp::Ordering {
 
 /// Appends a string with the escapes of JCS and no others.
 pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    loop {
-        let (plain, tail) = rest.split_at_checked(plain_run(rest)).unwrap_or((rest, &[]));
-        out.extend_from_slice(plain);
-        let Some((byte, tail)) = tail.split_first() else { break };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0x0C => out.extend_from_slice(b"\\f"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            other => {
-                out.extend_from_slice(b"\\u00");
-                push_hex(&[*other], out);
-            }
-        }
-        rest = tail;
-    }
-    out.push(b'"');
+    push_escaped(text, out, |byte| match byte {
+        0x08 => Some(b'b'),
+        0x0C => Some(b'f'),
+        _ => None,
+    });
 }
 
 /// Appends a number as ECMAScript writes the double (RFC 8785, section 3.2.2.3).

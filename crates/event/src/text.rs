@@ -122,6 +122,11 @@ pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Appends a JSON string.
 pub(crate) fn push_string(text: &str, out: &mut Vec<u8>) {
+    push_escaped(text, out, |_| None);
+}
+
+/// Appends a JSON string. `short` gives the letters of the escapes that only some spellings write short.
+pub(crate) fn push_escaped(text: &str, out: &mut Vec<u8>, short: impl Fn(u8) -> Option<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
@@ -129,15 +134,18 @@ pub(crate) fn push_string(text: &str, out: &mut Vec<u8>) {
         let (plain, tail) = rest.split_at_checked(run).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
         let Some((byte, tail)) = tail.split_first() else { break };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            other => {
+        let letter = match byte {
+            b'"' | b'\\' => Some(*byte),
+            b'\n' => Some(b'n'),
+            b'\r' => Some(b'r'),
+            b'\t' => Some(b't'),
+            other => short(*other),
+        };
+        match letter {
+            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+            None => {
                 out.extend_from_slice(b"\\u00");
-                push_hex(&[*other], out);
+                push_hex(&[*byte], out);
             }
         }
         rest = tail;

@@ -4,8 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::cut::{MARKER_DEPTH, marker, markers, small_number, start_of};
-use super::{BODY_BYTES_MAX, CONTENTS_BYTES_MAX, Commitment, MARKER, PLACES_MAX, Pointer, SLOTS_MAX, bucket, refuse};
+use super::cut::{MARKER_DEPTH, marker, markers, small_number};
+use super::{
+    BODY_BYTES_MAX, CONTENTS_BYTES_MAX, Commitment, MARKER, PLACES_MAX, Pointer, SLOTS_MAX, bucket, refuse, start_of,
+};
 use crate::Rejected;
 use crate::limits::DEPTH_MAX;
 use crate::tape::{Mode, Node, Sort, Tape, parse_to};

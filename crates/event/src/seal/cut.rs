@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::body::{SealedPlace, places};
-use super::{Commitment, Contents, MARKER, PLACES_MAX, Pointer, RAW, SLOTS_MAX, Seed, refuse};
+use super::{Commitment, Contents, MARKER, PLACES_MAX, Pointer, RAW, SLOTS_MAX, Seed, refuse, start_of};
 use crate::Rejected;
 use crate::jcs::{push, strict};
 use crate::limits::DEPTH_MAX;
@@ -195,11 +195,6 @@ fn look(tape: &Tape<'_>, number: u32, skip: &[Node], path: &mut String, visit: &
         _ => {}
     }
     Ok(())
-}
-
-/// As much of a path as an error repeats.
-pub(crate) fn start_of(path: &str) -> &str {
-    path.get(..path.floor_char_boundary(64)).unwrap_or_default()
 }
 
 /// `original.encoding` of the event: how its raw bytes are written.

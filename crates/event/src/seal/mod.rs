@@ -34,6 +34,11 @@ pub const MARKER: &str = "$sealed";
 /// The one place whose committed value is raw bytes and not JSON.
 pub const RAW: &str = "/original/raw";
 
+/// As much of a path as an error repeats.
+pub(crate) fn start_of(path: &str) -> &str {
+    path.get(..path.floor_char_boundary(64)).unwrap_or_default()
+}
+
 pub(crate) fn refuse(code: &'static str, pointer: &str, expected: &str) -> Rejected {
     Rejected::at(code, &terminal_safe(pointer), None, expected)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{POINTER_BYTES_MAX, refuse};
+use super::{POINTER_BYTES_MAX, refuse, start_of};
 use crate::Rejected;
 use crate::tape::{Sort, Tape};
 
@@ -18,8 +18,7 @@ impl Pointer {
     pub fn parse(text: &str) -> Result<Self, Rejected> {
         let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         if !text.starts_with('/') || !escapes || text.len() > POINTER_BYTES_MAX {
-            let shown = text.get(..text.floor_char_boundary(64)).unwrap_or_default();
-            return Err(refuse("pointer_invalid", shown, "a JSON pointer of 1 to 1024 bytes below the root"));
+            return Err(refuse("pointer_invalid", start_of(text), "a JSON pointer of 1 to 1024 bytes below the root"));
         }
         Ok(Self(text.to_owned()))
     }

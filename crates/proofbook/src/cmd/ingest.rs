@@ -32,8 +32,9 @@ struct Tally {
 pub(crate) fn run(global: &Global, flags: &Ingest) -> Result<Exit> {
     let client = Client::new(global)?;
     let mut tally = Tally::default();
+    let mut log = None;
     for file in &flags.files {
-        one(global, &client, flags, file, &mut tally)?;
+        one(global, &client, flags, file, &mut log, &mut tally)?;
     }
     if global.json {
         output::json(&json!({"appended": tally.appended, "duplicates": tally.duplicates, "refused": tally.refused,
@@ -53,7 +54,15 @@ pub(crate) fn run(global: &Global, flags: &Ingest) -> Result<Exit> {
     Ok(if tally.refused > 0 { Exit::Refused } else { Exit::Done })
 }
 
-fn one(global: &Global, client: &Client, flags: &Ingest, file: &Path, tally: &mut Tally) -> Result<()> {
+/// `log` says which log the marks belong to, once a file has asked for it.
+fn one(
+    global: &Global,
+    client: &Client,
+    flags: &Ingest,
+    file: &Path,
+    log: &mut Option<Log>,
+    tally: &mut Tally,
+) -> Result<()> {
     let stdin = file == Path::new("-");
     let mut input = if stdin {
         output::note("standard input cannot resume: after an interruption, what was sent is sent again as new events");
@@ -61,7 +70,15 @@ fn one(global: &Global, client: &Client, flags: &Ingest, file: &Path, tally: &mu
     } else {
         open_file(file, flags.format)?
     };
-    let mark = if stdin { None } else { Some(Mark::of(client, flags, file, &input)?) };
+    let mark = if stdin {
+        None
+    } else {
+        let log = match log {
+            Some(log) => log,
+            None => log.insert(Log::ask(client, flags)?),
+        };
+        Some(Mark::of(client, flags, log, file, &input)?)
+    };
     if let (Some(mark), false) = (&mark, flags.restart) {
         let sent = mark.read();
         if sent > 0 {
@@ -206,24 +223,39 @@ fn account(
     Ok(())
 }
 
+/// Which log is written to: another one at the same address has nothing of what this one was sent.
+struct Log {
+    origin: String,
+    created_at: String,
+}
+
+impl Log {
+    fn ask(client: &Client, flags: &Ingest) -> Result<Self> {
+        let path = format!("/v1/ledgers/{}", flags.ledger);
+        let about =
+            patiently(flags, false, || client.send(client.request(reqwest::Method::GET, &path)).and_then(read_capped))?;
+        let about: Value = serde_json::from_slice(&about).context("the answer is not JSON")?;
+        let member = |name: &str| about.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        Ok(Self { origin: member("origin"), created_at: member("created_at") })
+    }
+}
+
 /// How far a file has been acknowledged, kept in the user's state folder.
 struct Mark(PathBuf);
 
 impl Mark {
-    fn of(client: &Client, flags: &Ingest, file: &Path, input: &Input) -> Result<Self> {
-        // Another log at the same address has nothing of what this one was sent.
-        let about = format!("/v1/ledgers/{}", flags.ledger);
-        let about = patiently(flags, false, || {
-            client.send(client.request(reqwest::Method::GET, &about)).and_then(read_capped)
-        })?;
-        let about: Value = serde_json::from_slice(&about).context("the answer is not JSON")?;
-        let member = |name: &str| about.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
-        let (origin, made) = (member("origin"), member("created_at"));
+    fn of(client: &Client, flags: &Ingest, log: &Log, file: &Path, input: &Input) -> Result<Self> {
         let path = std::fs::canonicalize(file).with_context(|| format!("cannot find {}", file.display()))?;
         let mut hash = Sha256::new();
-        for part in
-            [client.base(), &flags.ledger, &origin, &made, flags.format.name(), &path.to_string_lossy(), &input.digest]
-        {
+        for part in [
+            client.base(),
+            &flags.ledger,
+            &log.origin,
+            &log.created_at,
+            flags.format.name(),
+            &path.to_string_lossy(),
+            &input.digest,
+        ] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
